@@ -1,0 +1,46 @@
+# Everything from a fresh clone: `make run` starts tidings, `make test` tests it.
+# PY=python3.13 picks another interpreter; without it an existing .venv is kept as it is.
+VPY := .venv/bin/python
+
+.venv/.ok: pyproject.toml requirements-dev.txt .venv/.python
+	$(VPY) -m pip install -q --disable-pip-version-check --require-hashes -r requirements-dev.txt
+	$(VPY) -m pip install -q --disable-pip-version-check --no-deps --no-build-isolation -e .
+	touch $@
+
+# Rewritten only when the interpreter changes, which means a fresh environment.
+.venv/.python: FORCE
+	@if [ -z "$(PY)" ] && [ -x $(VPY) ] && [ -f $@ ]; then exit 0; fi; \
+	version=$$($${PY:-python3} -c 'import sys; v = sys.version.split()[0]; sys.exit("tidings needs Python 3.11 or newer; this is " + v) if sys.version_info < (3, 11) else print(v)') || exit 1; \
+	if [ "$$version" != "$$(cat $@ 2>/dev/null)" ]; then \
+	  rm -rf .venv && $${PY:-python3} -m venv .venv && echo "$$version" > $@; fi
+
+setup: .venv/.ok          ## set up .venv: server, tests, benchmarks
+
+run: .venv/.ok            ## start the server from config.yaml
+	.venv/bin/tidings serve
+
+test: .venv/.ok           ## the whole test suite
+	$(VPY) -m pytest -q
+
+lint: .venv/.ok           ## ruff and mypy, strict
+	.venv/bin/ruff check .
+	.venv/bin/ruff format --check .
+	.venv/bin/mypy
+
+soak: .venv/.ok           ## slow campaigns: kill -9, fsync tracing, fuzzing
+	$(VPY) -m pytest -q tests/soak --override-ini testpaths=tests/soak
+
+docs: .venv/.ok           ## rewrite docs/reference from the code
+	$(VPY) docs/generate.py
+
+lock: .venv/.ok           ## pin and hash the dependencies again
+	$(VPY) -m pip install -q uv
+	$(VPY) -m uv pip compile -q --universal --python-version 3.11 --extra dev --generate-hashes \
+	  --no-emit-index-url --no-emit-find-links --no-header --no-annotate --upgrade pyproject.toml -o requirements-dev.txt
+
+help:                     ## list these targets
+	@grep -E '^[a-z]+:.*##' Makefile | sed 's/:[^#]*## /\t/' | expand -t 10
+
+export PY
+FORCE:
+.PHONY: setup run test lint soak docs lock help FORCE

@@ -1,0 +1,32 @@
+"""The small frozen context that a plugin is given, never the runtime."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from structlog.typing import FilteringBoundLogger
+
+from tidings.contracts import Access, Clock, Journal, Streams
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Context:
+    """What a plugin may use.
+
+    Attributes:
+        plugin: The plugin's key: `connector/github`.
+        public_url: Where people and platforms reach this installation, without a slash at the end.
+        clock: All time.
+        log: A logger bound to the plugin's key; log ids, never payloads.
+        journal: For plugins that write or read events themselves.
+        streams: For transports.
+        access: For transports and extras with routes of their own.
+    """
+
+    plugin: str
+    public_url: str
+    clock: Clock
+    log: FilteringBoundLogger
+    journal: Journal
+    streams: Streams
+    access: Access
