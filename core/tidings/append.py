@@ -1,0 +1,237 @@
+"""One append transaction, for any number of users."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from typing import Any
+
+import msgspec
+from sqlalchemy import Connection, select
+
+from tidings.contracts import Appended, Checkpoint, Item, JobRequest
+from tidings.database import Insert, insert_rows, look_up
+from tidings.errors import NotFound
+from tidings.event import Cursor, Entry, UserId
+from tidings.rows import Row, entry, id_hash
+from tidings.schema import checkpoints, deliveries, events, jobs, journals, seen, to_stored
+
+_EVENT_COLUMNS = tuple(column.name for column in events.columns)
+_EVENT_KEY = ("user_id", "id")
+_DELIVERY_COLUMNS = tuple(column.name for column in deliveries.columns)
+_DELIVERY_KEY = ("user_id", "registration_id", "delivery_id")
+_SEEN_KEY = ("user_id", "id_hash")
+
+
+@dataclasses.dataclass(slots=True, eq=False)
+class Prepared:
+    """An item with its rows encoded, so that nothing can fail for its content any more."""
+
+    item: Item
+    rows: Sequence[Row]
+
+
+@dataclasses.dataclass(slots=True)
+class Outcome:
+    """What became of an item, and the entries it added."""
+
+    appended: Appended
+    entries: Sequence[Entry] = ()
+
+
+@dataclasses.dataclass(slots=True)
+class _Head:
+    epoch: str
+    seq: int
+
+
+class Batch:
+    """Gives the items of one transaction their places, then writes them."""
+
+    def __init__(
+        self,
+        now: datetime,
+        heads: dict[int, _Head],
+        known: dict[tuple[int, str], int | None],
+        taken: set[tuple[int, str, str]],
+    ) -> None:
+        self._now = now
+        self._at = to_stored(now)
+        self._heads = heads
+        self._known = known  # event -> its seq; None where retention has cut it
+        self._taken = taken  # deliveries
+        self._moved: set[int] = set()
+        self._events: list[tuple[Any, ...]] = []
+        self._deliveries: list[tuple[Any, ...]] = []
+        self._checkpoints: dict[tuple[int, str], Checkpoint] = {}
+        self._jobs: list[tuple[int, JobRequest]] = []
+
+    @classmethod
+    def begin(
+        cls, connection: Connection, payloads: Sequence[Prepared], now: datetime
+    ) -> Batch:
+        """Read what is known already of these items, and their users' heads."""
+        heads = _read_heads(connection, sorted({payload.item.user_id for payload in payloads}))
+        taken = _read_taken(
+            connection,
+            [
+                (payload.item.user_id, key.registration_id, key.delivery_id)
+                for payload in payloads
+                if (key := payload.item.delivery) is not None
+            ],
+        )
+        known = _read_known(
+            connection, [(payload.item.user_id, row.id) for payload in payloads for row in payload.rows]
+        )
+        return cls(now, heads, known, taken)
+
+    def add(self, payload: Prepared) -> Outcome | Exception:
+        """Give an item its places."""
+        item = payload.item
+        head = self._heads.get(item.user_id)
+        if head is None:
+            return NotFound(f"There is no user with id {item.user_id}.")
+        repeated = False
+        if item.delivery is not None:
+            delivery = (item.user_id, item.delivery.registration_id, item.delivery.delivery_id)
+            repeated = delivery in self._taken
+            if not repeated:
+                self._taken.add(delivery)
+                self._deliveries.append((*delivery, self._at))
+        fresh = [] if repeated else self._place(item, head, payload.rows)
+        if not repeated:
+            if item.checkpoint is not None:
+                self._checkpoints[item.user_id, item.checkpoint.connection_id] = item.checkpoint
+            self._jobs.extend((item.user_id, job) for job in item.jobs)
+        cursors = tuple([self._cursor(item.user_id, head, row) for row in payload.rows])
+        return Outcome(Appended(cursors, len(fresh), repeated), fresh)
+
+    def _place(self, item: Item, head: _Head, rows: Iterable[Row]) -> list[Entry]:
+        fresh = []
+        for row in rows:
+            if (item.user_id, row.id) in self._known:
+                continue
+            head.seq += 1
+            self._moved.add(item.user_id)
+            self._known[item.user_id, row.id] = head.seq
+            self._events.append(
+                (
+                    item.user_id,
+                    head.seq,
+                    row.id,
+                    item.connection_id,
+                    row.type,
+                    row.source,
+                    row.subject,
+                    row.time,
+                    self._at,
+                    row.platform,
+                    item.via,
+                    row.data,
+                )
+            )
+            fresh.append(
+                entry(
+                    item.user_id,
+                    Cursor(head.epoch, head.seq),
+                    row,
+                    connection_id=item.connection_id,
+                    via=item.via,
+                    at=self._now,
+                )
+            )
+        return fresh
+
+    def _cursor(self, user_id: UserId, head: _Head, row: Row) -> Cursor | None:
+        seq = self._known.get((user_id, row.id))
+        return None if seq is None else Cursor(head.epoch, seq)
+
+    def write(self, connection: Connection) -> None:
+        """Write everything that `add` placed."""
+        if self._moved:
+            rows = [
+                {"user_id": user_id, "epoch": self._heads[user_id].epoch, "head": self._heads[user_id].seq, "floor": 0}
+                for user_id in sorted(self._moved)
+            ]
+            upsert = Insert(journals)
+            connection.execute(
+                upsert.on_conflict_do_update(
+                    index_elements=["user_id"], set_={"head": upsert.excluded.head}
+                ),
+                rows,
+            )
+            insert_rows(connection, events, _EVENT_COLUMNS, self._events)
+        if self._deliveries:
+            insert_rows(connection, deliveries, _DELIVERY_COLUMNS, self._deliveries)
+        for (user_id, connection_id), checkpoint in self._checkpoints.items():
+            _write_checkpoint(connection, user_id, connection_id, checkpoint, self._at)
+        for user_id, job in self._jobs:
+            request_job(connection, user_id, job, self._at)
+
+
+def _read_heads(connection: Connection, user_ids: Sequence[int]) -> dict[int, _Head]:
+    # In order of user_id: two nodes that append for the same users can't block one another for ever.
+    statement = (
+        select(journals.c.user_id, journals.c.epoch, journals.c.head)
+        .where(journals.c.user_id.in_(user_ids))
+        .order_by(journals.c.user_id)
+        .with_for_update()
+    )
+    return {row.user_id: _Head(row.epoch, row.head) for row in connection.execute(statement)}
+
+
+def _read_taken(
+    connection: Connection, keys: Sequence[tuple[int, str, str]]
+) -> set[tuple[int, str, str]]:
+    return {tuple(row) for row in look_up(connection, deliveries, _DELIVERY_KEY, _DELIVERY_KEY, keys)}
+
+
+def _read_known(
+    connection: Connection, keys: Sequence[tuple[int, str]]
+) -> dict[tuple[int, str], int | None]:
+    hashes = {(user_id, id_hash(event_id)): event_id for user_id, event_id in keys}
+    cut = look_up(connection, seen, _SEEN_KEY, _SEEN_KEY, list(hashes))
+    known: dict[tuple[int, str], int | None] = {
+        (user_id, hashes[user_id, hashed]): None for user_id, hashed in cut
+    }
+    for user_id, event_id, seq in look_up(connection, events, _EVENT_KEY, (*_EVENT_KEY, "seq"), keys):
+        known[user_id, event_id] = seq
+    return known
+
+
+def _write_checkpoint(
+    connection: Connection, user_id: int, connection_id: str, checkpoint: Checkpoint, at: int
+) -> None:
+    upsert = Insert(checkpoints).values(
+        user_id=user_id,
+        connection_id=connection_id,
+        value=msgspec.json.encode(checkpoint.value).decode(),
+        updated_at=at,
+    )
+    connection.execute(
+        upsert.on_conflict_do_update(
+            index_elements=["user_id", "connection_id"],
+            set_={"value": upsert.excluded.value, "updated_at": upsert.excluded.updated_at},
+        )
+    )
+
+
+def request_job(connection: Connection, user_id: int, job: JobRequest, at: int) -> None:
+    """Make a job due at `at` (microseconds), or sooner than it was; asking while it runs makes it due again."""
+    upsert = Insert(jobs).values(
+        user_id=user_id,
+        kind=job.kind,
+        key=job.key,
+        payload=msgspec.json.encode(job.payload).decode(),
+        due_at=at,
+        wanted=1,
+        claimed=0,
+        attempts=0,
+    )
+    connection.execute(
+        upsert.on_conflict_do_update(
+            index_elements=["user_id", "kind", "key"],
+            set_={"wanted": jobs.c.wanted + 1, "due_at": at},
+        )
+    )

@@ -1,0 +1,269 @@
+"""The connection to the database, and all SQL that differs from one database to another.
+
+SQLite gets two engines: one connection that writes, under `BEGIN IMMEDIATE` and `synchronous=FULL`, and a
+few that read. Everything else in tidings is SQLAlchemy Core that PostgreSQL understands too.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import os
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, TypeVar
+
+from sqlalchemy import Connection, Engine, Table, create_engine, event
+from sqlalchemy.dialects.sqlite import insert as sqlite_insert
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy.ext.asyncio import create_async_engine
+from sqlalchemy.pool import AsyncAdaptedQueuePool, StaticPool
+
+from tidings.errors import Conflict, Unavailable
+
+Insert = sqlite_insert  # has on_conflict_do_update, as PostgreSQL's has
+
+_READERS = 4
+_BUSY_TIMEOUT_SECONDS = 10
+# Larger pages would halve the cost of big rows, but a batch for many users rewrites a page for each.
+_PRAGMAS = ("journal_mode=WAL", "foreign_keys=ON", "temp_store=MEMORY", "journal_size_limit=67108864")
+# What SQLite says when it is the disk, the file or another process that fails, and not the statement.
+_ABSENT = (
+    "database or disk is full",
+    "disk I/O error",
+    "database is locked",
+    "unable to open database file",
+    "attempt to write a readonly database",
+    "database disk image is malformed",
+)
+_LARGEST_CHUNK = 64
+_CONNECT_ARGS = {"isolation_level": None, "timeout": _BUSY_TIMEOUT_SECONDS, "check_same_thread": False}
+T = TypeVar("T")
+
+
+class Database:
+    """The engines of one database.
+
+    What reads and writes are plain functions on a SQLAlchemy `Connection`: one call, one transaction.
+
+    Args:
+        url: SQLAlchemy URL: `sqlite+aiosqlite:////var/lib/tidings/tidings.db`.
+        synchronous: SQLite's durability; anything but FULL gives up the promise that a 2xx means on disk.
+    """
+
+    def __init__(self, url: str, *, synchronous: str = "FULL") -> None:
+        self.url: URL = make_url(url)
+        # The writer has a thread of its own: a whole transaction is one hand-over there and one back, where
+        # aiosqlite makes two for each statement (measured: 4x the time for a small transaction).
+        self._writer = create_engine(
+            self.url.set(drivername="sqlite"), poolclass=StaticPool, connect_args=_CONNECT_ARGS
+        )
+        self._reader = create_async_engine(
+            self.url,
+            poolclass=AsyncAdaptedQueuePool,
+            pool_size=_READERS,
+            max_overflow=0,
+            pool_timeout=60,
+            connect_args=_CONNECT_ARGS,
+        )
+        _prepare(self._writer, "BEGIN IMMEDIATE", synchronous)
+        _prepare(self._reader.sync_engine, "BEGIN", synchronous)
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="tidings-writer")
+
+    @property
+    def path(self) -> Path:
+        """The database's file."""
+        return Path(self.url.database or "")
+
+    async def read(self, work: Callable[[Connection], T]) -> T:
+        """Run `work` in a short read transaction: one consistent snapshot.
+
+        Raises:
+            Unavailable: The database can't be reached.
+            Exception: Whatever `work` raises.
+        """
+        with translated():
+            async with self._reader.connect() as connection:
+                return await connection.run_sync(work)
+
+    async def write(self, work: Callable[[Connection], T]) -> T:
+        """Run `work` in a transaction that is on disk when this returns.
+
+        Inside the server only the writer calls it; the CLI beside a running server calls it directly.
+
+        Args:
+            work: Runs in the writer's thread.
+
+        Raises:
+            Unavailable: The database can't take it now. Nothing was stored.
+            Exception: Whatever `work` raises. Nothing was stored.
+        """
+        loop = asyncio.get_running_loop()
+        with translated():
+            return await loop.run_in_executor(self._thread, self._transaction, work)
+
+    def _transaction(self, work: Callable[[Connection], T]) -> T:
+        with self._writer.connect() as connection:
+            try:
+                with connection.begin():
+                    return work(connection)
+            except DBAPIError as error:
+                if is_absent(error):
+                    # SQLite may have rolled back by itself (it does when the disk is full); start afresh.
+                    connection.invalidate()
+                raise
+
+    async def close(self) -> None:
+        """Close every connection."""
+        self._thread.submit(self._writer.dispose).result()
+        self._thread.shutdown()
+        await self._reader.dispose()
+
+
+def _prepare(engine: Engine, begin: str, synchronous: str) -> None:
+    @event.listens_for(engine, "connect")
+    def configure(connection: Any, _record: Any) -> None:
+        cursor = connection.cursor()
+        for pragma in (*_PRAGMAS, f"synchronous={synchronous}"):
+            cursor.execute(f"PRAGMA {pragma}")
+        cursor.close()
+
+    @event.listens_for(engine, "begin")
+    def start(connection: Connection) -> None:
+        connection.exec_driver_sql(begin)
+
+
+class translated:  # noqa: N801 - reads as a verb: `with translated():`
+    """Turns failures of the database itself into `Unavailable`; lets a statement's own failure pass."""
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, _kind: object, error: BaseException | None, _traceback: object) -> None:
+        if error is not None and is_absent(error):
+            cause = str(getattr(error, "orig", error)).splitlines()[0]
+            raise Unavailable(
+                f"The database can't be used now: {cause}. Check the disk's free space and the file's owner.",
+                retry_after_seconds=10,
+            ) from error
+
+
+def is_absent(error: BaseException) -> bool:
+    """Whether the database failed, rather than the statement."""
+    if not isinstance(error, DBAPIError):
+        return False
+    if error.connection_invalidated:
+        return True
+    text = str(error.orig)
+    return isinstance(error, OperationalError) and any(phrase in text for phrase in _ABSENT)
+
+
+def insert_rows(
+    connection: Connection, table: Table, columns: tuple[str, ...], rows: Sequence[tuple[Any, ...]]
+) -> None:
+    """Insert many rows with few statements, up to 64 rows each."""
+    for chunk in _chunks(rows):
+        connection.exec_driver_sql(
+            _insert_sql(table, columns, len(chunk)), tuple([value for row in chunk for value in row])
+        )
+
+
+def look_up(
+    connection: Connection,
+    table: Table,
+    key: tuple[str, ...],
+    columns: tuple[str, ...],
+    keys: Sequence[tuple[Any, ...]],
+) -> Iterator[Any]:
+    """The rows of `table` whose `key` columns equal one of `keys`: one index seek each.
+
+    Row values with IN would say it shorter, but SQLite answers them with a scan of the whole table.
+    """
+    for chunk in _chunks(keys):
+        yield from connection.exec_driver_sql(
+            _look_up_sql(table, key, columns, len(chunk)), tuple([value for row in chunk for value in row])
+        )
+
+
+def _chunks(rows: Sequence[tuple[Any, ...]]) -> Iterator[Sequence[tuple[Any, ...]]]:
+    """Powers of two, so that a handful of prepared statements serves every batch."""
+    start = 0
+    while start < len(rows):
+        size = min(_LARGEST_CHUNK, 1 << ((len(rows) - start).bit_length() - 1))
+        yield rows[start : start + size]
+        start += size
+
+
+@lru_cache(maxsize=256)
+def _insert_sql(table: Table, columns: tuple[str, ...], rows: int) -> str:
+    return f"INSERT INTO {table.name} ({', '.join(columns)}) {_values(len(columns), rows)}"  # noqa: S608 - names are ours
+
+
+@lru_cache(maxsize=256)
+def _look_up_sql(table: Table, key: tuple[str, ...], columns: tuple[str, ...], rows: int) -> str:
+    wanted = ", ".join(f"t.{column}" for column in columns)
+    names = ", ".join(f"k{place}" for place in range(len(key)))
+    same = " AND ".join(f"t.{column} = k{place}" for place, column in enumerate(key))
+    # CROSS JOIN keeps SQLite from turning the order round.
+    return (
+        f"WITH k({names}) AS ({_values(len(key), rows)}) "  # noqa: S608 - names are ours
+        f"SELECT {wanted} FROM k CROSS JOIN {table.name} AS t WHERE {same}"
+    )
+
+
+def _values(columns: int, rows: int) -> str:
+    return "VALUES " + ", ".join([f"({', '.join('?' * columns)})"] * rows)
+
+
+def data_version(connection: Connection) -> int:
+    """A number that changes when another process has written to the database."""
+    return int(connection.exec_driver_sql("PRAGMA data_version").scalar_one())
+
+
+def size_bytes(connection: Connection) -> int:
+    """How large the database is, without what is free inside it."""
+    pages = connection.exec_driver_sql("PRAGMA page_count").scalar_one()
+    free = connection.exec_driver_sql("PRAGMA freelist_count").scalar_one()
+    return int(pages - free) * int(connection.exec_driver_sql("PRAGMA page_size").scalar_one())
+
+
+class ServerLock:
+    """Held by the one server of a SQLite database; a second one is refused.
+
+    Args:
+        path: The database's file; the lock lies beside it.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path.with_name(path.name + ".lock")
+        self._file: int | None = None
+
+    def acquire(self) -> None:
+        """Take the lock.
+
+        Raises:
+            Conflict: Another server holds it.
+        """
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        file = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600)
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            holder = os.read(file, 32).decode("ascii", "replace").strip() or "unknown"
+            os.close(file)
+            raise Conflict(
+                f"Another tidings server (process {holder}) already uses {self._path.with_suffix('')}. "
+                "Stop it, or give this one a database of its own: `database:` in its config.yaml."
+            ) from error
+        os.ftruncate(file, 0)
+        os.write(file, f"{os.getpid()}\n".encode())
+        self._file = file
+
+    def release(self) -> None:
+        """Let go; the file stays, so that nobody races to remove it."""
+        if self._file is not None:
+            os.close(self._file)
+            self._file = None

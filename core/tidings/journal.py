@@ -1,0 +1,171 @@
+"""The journal: each user's events, in order, durable before anyone is told.
+
+One transaction appends for any number of users. It locks their heads, drops what is known already, gives the
+rest dense numbers and writes heads and rows. So per user the order of commits is the order of `seq`, without
+holes, and a reader that stands at `seq` n has seen everything up to n.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import itertools
+from collections.abc import Awaitable, Callable, Sequence
+from typing import cast
+
+from sqlalchemy import Connection, bindparam, select
+
+from tidings.append import Batch, Outcome, Prepared
+from tidings.contracts import Appended, Clock, Item, Page, Selection
+from tidings.database import Database
+from tidings.errors import NotFound
+from tidings.event import Cursor, Entry, Gap, UserId
+from tidings.rows import StoredEvent, prepare, stored_entry
+from tidings.schema import events, journals
+from tidings.writer import Writer
+
+_SCAN_ROWS = 500  # read at a time
+_LONGEST_SCAN_ROWS = 20_000  # then the page is given as it is, so that no request runs for long
+
+_JOURNAL = select(journals.c.epoch, journals.c.head, journals.c.floor).where(
+    journals.c.user_id == bindparam("user")
+)
+_BEHIND = (
+    select(events)
+    .where(events.c.user_id == bindparam("user"), events.c.seq > bindparam("after"))
+    .order_by(events.c.seq)
+    .limit(bindparam("rows"))
+)
+
+
+class SqlJournal:
+    """The journal in the database.
+
+    Args:
+        on_commit: Called after each commit with the new entries and the seconds the transaction took, in the
+            task of the writer: it must be quick and must not raise.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        writer: Writer,
+        clock: Clock,
+        on_commit: Callable[[Sequence[Entry], float], None],
+    ) -> None:
+        self._database = database
+        self._writer = writer
+        self._clock = clock
+        self._on_commit = on_commit
+
+    def enqueue(self, item: Item) -> Awaitable[Outcome]:
+        """Queue one item; the awaitable ends when it is on disk.
+
+        Raises:
+            Unavailable: Too much is waiting already, or the server is shutting down.
+        """
+        return self._writer.put(self, Prepared(item, [prepare(event) for event in item.events]))
+
+    async def append(self, *items: Item) -> Sequence[Appended]:
+        """See `tidings.contracts.Journal.append`."""
+        outcomes = await asyncio.gather(*[self.enqueue(item) for item in items])
+        return [outcome.appended for outcome in outcomes]
+
+    def execute(
+        self, connection: Connection, payloads: Sequence[Prepared]
+    ) -> Sequence[Outcome | Exception]:
+        """Append a batch; called by the writer."""
+        batch = Batch.begin(connection, payloads, self._clock.now())
+        results = [batch.add(payload) for payload in payloads]
+        batch.write(connection)
+        return results
+
+    def committed(self, results: Sequence[Outcome | Exception], seconds: float) -> None:
+        """Pass on what is new; called by the writer."""
+        entries = list(
+            itertools.chain.from_iterable(
+                outcome.entries for outcome in results if isinstance(outcome, Outcome)
+            )
+        )
+        if entries:
+            self._on_commit(entries, seconds)
+
+    async def head(self, user_id: UserId) -> Cursor:
+        """See `tidings.contracts.Journal.head`.
+
+        Raises:
+            NotFound: There is no such user.
+        """
+        return (await self._database.read(lambda connection: _bounds(connection, user_id)))[0]
+
+    async def read(
+        self, user_id: UserId, after: Cursor, *, limit: int, selection: Selection | None = None
+    ) -> Page:
+        """See `tidings.contracts.Journal.read`.
+
+        A page may hold fewer entries than `limit`, even none, and yet not be the last: `at_head` tells.
+
+        Raises:
+            NotFound: There is no such user.
+        """
+        return await self._database.read(
+            lambda connection: _read(connection, user_id, after, limit, selection)
+        )
+
+    async def last(self, user_id: UserId, limit: int) -> Page:
+        """The newest `limit` entries, oldest first.
+
+        Raises:
+            NotFound: There is no such user.
+        """
+        return await self._database.read(lambda connection: _last(connection, user_id, limit))
+
+
+def _read(
+    connection: Connection, user_id: UserId, after: Cursor, limit: int, selection: Selection | None
+) -> Page:
+    head, floor = _bounds(connection, user_id)
+    gap, position = _start(after, head, floor)
+    entries: list[Entry] = []
+    scanned = 0
+    while position < head.seq and len(entries) < limit and scanned < _LONGEST_SCAN_ROWS:
+        size = min(_SCAN_ROWS, limit - len(entries)) if selection is None else _SCAN_ROWS
+        rows = _behind(connection, user_id, position, size)
+        scanned += len(rows)
+        for row in rows:
+            position = row.seq
+            if selection is None or selection.matches(row.type, row.platform):
+                entries.append(stored_entry(row, head.epoch))
+                if len(entries) == limit:
+                    break
+    return Page(gap, entries, Cursor(head.epoch, position), position >= head.seq)
+
+
+def _last(connection: Connection, user_id: UserId, limit: int) -> Page:
+    head, floor = _bounds(connection, user_id)
+    rows = _behind(connection, user_id, max(floor, head.seq - limit), limit)
+    return Page(None, [stored_entry(row, head.epoch) for row in rows], head, at_head=True)
+
+
+def _behind(connection: Connection, user_id: UserId, after: int, rows: int) -> Sequence[StoredEvent]:
+    result = connection.execute(_BEHIND, {"user": user_id, "after": after, "rows": rows})
+    return cast("Sequence[StoredEvent]", result.all())
+
+
+def _bounds(connection: Connection, user_id: UserId) -> tuple[Cursor, int]:
+    row = connection.execute(_JOURNAL, {"user": user_id}).one_or_none()
+    if row is None:
+        raise NotFound(f"There is no user with id {user_id}.")
+    return Cursor(row.epoch, row.head), row.floor
+
+
+def _start(after: Cursor, head: Cursor, floor: int) -> tuple[Gap | None, int]:
+    """Where reading begins, and what a reader that stood at `after` has missed for good."""
+    if after.epoch == "":  # the oldest kept, whatever that is
+        return None, max(after.seq, floor)
+    if after.epoch != head.epoch or after.seq > head.seq:
+        # Nobody can say what lay between that cursor and this journal; what is kept is told again.
+        return Gap(from_seq=1, to_seq=floor, count=floor, reason="restored"), floor
+    if after.seq < floor:
+        return Gap(after.seq + 1, floor, floor - after.seq, "retention"), floor
+    return None, after.seq

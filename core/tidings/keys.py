@@ -1,0 +1,178 @@
+"""The key files beside the database.
+
+`tidings.db` has `tidings.vault.key` (encrypts secrets at rest) and `tidings.session.key` (signs the CSRF
+tokens of sessions). The first start makes them, readable by their owner alone. A backup of the database
+needs the vault key too, or its secrets are lost.
+
+A key file has one key a line, `ID KEY`: an id of up to 16 letters and digits and 32 bytes in base64url. The
+first line is the active key, the others still open what they sealed. Lines that begin with `#` are comments.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import contextlib
+import dataclasses
+import os
+import re
+import secrets
+import stat
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
+
+from tidings.errors import ConfigError
+
+VAULT_VARIABLE: Final = "TIDINGS_VAULT_KEY"
+
+_KEY_BYTES = 32
+_KEY_ID = re.compile(r"[A-Za-z0-9]{1,16}", re.ASCII)
+_ID_LETTERS = "abcdefghijklmnopqrstuvwxyz234567"
+_LARGEST_FILE_BYTES = 65_536
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class KeyRing:
+    """Keys by their id, the active one first; never empty."""
+
+    keys: Mapping[str, bytes] = dataclasses.field(repr=False)
+
+    @property
+    def active_id(self) -> str:
+        """The id of the key that seals."""
+        return next(iter(self.keys))
+
+
+def vault_key_path(database: Path) -> Path:
+    """Where the vault's keys lie for the database file `database`."""
+    return database.with_name(f"{database.stem}.vault.key")
+
+
+def session_key_path(database: Path) -> Path:
+    """Where the sessions' key lies for the database file `database`."""
+    return database.with_name(f"{database.stem}.session.key")
+
+
+def load_vault_keys(database: Path, *, environment: Mapping[str, str], secrets_exist: bool) -> KeyRing:
+    """The vault's keys: from the environment where it has them, else from the file, made if there is none.
+
+    Args:
+        database: The database's file.
+        environment: `TIDINGS_VAULT_KEY` in it wins over the file: the file's lines, separated by line breaks
+            or commas (`ID KEY,ID KEY`).
+        secrets_exist: Whether the database holds sealed secrets; no key is made then.
+
+    Raises:
+        ConfigError: The keys can't be used, others could read them, or they are missing while secrets exist.
+    """
+    given = environment.get(VAULT_VARIABLE, "").strip()
+    if given:
+        return _parse(given.replace(",", "\n"), f"The variable {VAULT_VARIABLE}")
+    path = vault_key_path(database)
+    if secrets_exist and not path.exists():
+        raise ConfigError(
+            f"{path} is missing, but {database} holds secrets that only its keys can open. Put the file back "
+            f"from your backup, or set {VAULT_VARIABLE}. Nothing was changed. If the keys are lost for good, "
+            "remove the registrations and make new ones: tidings webhook remove ID, tidings webhook add ...."
+        )
+    return _load_or_create(path, purpose="vault")
+
+
+def load_session_key(database: Path) -> bytes:
+    """The key that signs the CSRF tokens of sessions, made if there is none.
+
+    Raises:
+        ConfigError: The file can't be used, or others could read it.
+    """
+    ring = _load_or_create(session_key_path(database), purpose="session")
+    return ring.keys[ring.active_id]
+
+
+def _load_or_create(path: Path, *, purpose: str) -> KeyRing:
+    try:
+        text = _read_private(path)
+        if text is None:
+            _create(path, purpose=purpose)
+            text = _read_private(path)
+    except OSError as error:
+        raise ConfigError(
+            f"The key file {path} can't be used: {error.strerror}. Check its owner and the folder's."
+        ) from error
+    return _parse(text or "", f"The key file {path}")
+
+
+def _read_private(path: Path) -> str | None:
+    """The file's text, or None where there is no file."""
+    try:
+        file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return None
+    try:
+        status = os.fstat(file)
+        if not stat.S_ISREG(status.st_mode):
+            raise ConfigError(f"{path} is not a file. Move it away; the key file must lie there.")
+        if stat.S_IMODE(status.st_mode) & 0o077:
+            raise ConfigError(
+                f"Others can read the key file {path} (mode {stat.S_IMODE(status.st_mode):04o}). Run: chmod 600 {path}"
+            )
+        return os.read(file, _LARGEST_FILE_BYTES).decode("utf-8", "replace")
+    finally:
+        os.close(file)
+
+
+def _create(path: Path, *, purpose: str) -> None:
+    """Make a key file that appears whole or not at all, and was never readable by others."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    key_id = "".join(secrets.choice(_ID_LETTERS) for _ in range(8))
+    key = base64.urlsafe_b64encode(secrets.token_bytes(_KEY_BYTES)).decode().rstrip("=")
+    text = f"# tidings {purpose} key. Keep it secret, and keep a copy with every backup of the database.\n{key_id} {key}\n"
+    draft = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
+    file = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    try:
+        try:
+            os.write(file, text.encode())
+            os.fsync(file)
+        finally:
+            os.close(file)
+        # A link fails where the name is taken: another process was faster, and its key is the one.
+        with contextlib.suppress(FileExistsError):
+            os.link(draft, path)
+    finally:
+        draft.unlink()
+    folder = os.open(path.parent, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
+
+
+def _parse(text: str, where: str) -> KeyRing:
+    keys: dict[str, bytes] = {}
+    for number, line in enumerate(text.splitlines(), 1):
+        if not line.strip() or line.lstrip().startswith("#"):
+            continue
+        key_id, _, encoded = line.strip().partition(" ")
+        key = _decode(encoded.strip())
+        if _KEY_ID.fullmatch(key_id) is None or key is None:
+            raise ConfigError(
+                f"{where} is garbled in line {number}. Each line must be ID KEY: an id of up to 16 letters and digits, "
+                f"and {_KEY_BYTES} bytes in base64url. Restore it from your backup."
+            )
+        if key_id in keys:
+            raise ConfigError(f"{where} has the id {key_id} twice, again in line {number}. Give each key its own id.")
+        keys[key_id] = key
+    if not keys:
+        raise ConfigError(
+            f"{where} has no key in it. Restore it from your backup; if this installation is new, remove it "
+            "and start again."
+        )
+    return KeyRing(keys)
+
+
+def _decode(encoded: str) -> bytes | None:
+    try:
+        key = base64.b64decode(encoded + "=" * (-len(encoded) % 4), altchars=b"-_", validate=True)
+    except (binascii.Error, ValueError):
+        return None
+    return key if len(key) == _KEY_BYTES else None

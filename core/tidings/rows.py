@@ -1,0 +1,157 @@
+"""Events as rows, and rows as entries.
+
+What comes from outside can hold what no database takes: lone surrogates, NUL, integers beyond 64 bits, nesting
+without end. It is neutralised here, before anything is queued, so that no write can fail for its content.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any, NamedTuple, Protocol
+
+import msgspec
+
+from tidings.event import Cursor, Entry, Event, UserId
+from tidings.schema import from_stored, to_stored
+
+_LONGEST_ID = 500
+_LONGEST_TYPE = 250
+_LONGEST_TEXT = 2000
+_DEEPEST = 20
+_encoder = msgspec.json.Encoder()
+
+
+class Row(NamedTuple):
+    """The part of a row that comes from the event itself."""
+
+    id: str
+    type: str
+    source: str
+    subject: str
+    time: int | None
+    platform: str
+    data: str
+
+
+class StoredEvent(Protocol):
+    """A row of the table `events`, as the database gives it."""
+
+    user_id: int
+    seq: int
+    id: str
+    connection_id: str
+    type: str
+    source: str
+    subject: str
+    time: int | None
+    recorded_at: int
+    platform: str
+    via: str
+    data: str
+
+
+def prepare(event: Event) -> Row:
+    """The event as it will be stored; never raises."""
+    try:
+        encoded = _encoder.encode(event.data)
+        data = (encoded if b"\\u0000" not in encoded else _encoder.encode(_clean(event.data, 0))).decode()
+    except (ValueError, TypeError, OverflowError, RecursionError):  # a UnicodeError is a ValueError
+        data = _encoder.encode(_clean(event.data, 0)).decode()
+    return Row(
+        _identity(event.id),
+        _text(event.type, _LONGEST_TYPE),
+        _text(event.source, _LONGEST_TEXT),
+        _text(event.subject, _LONGEST_TEXT),
+        None if event.time is None else _stored_time(event.time),
+        _text(event.platform, 64),
+        data,
+    )
+
+
+def entry(user_id: UserId, cursor: Cursor, row: Row, *, connection_id: str, via: str, at: datetime) -> Entry:
+    """The entry that a prepared row becomes at `cursor`."""
+    return Entry(
+        user_id=user_id,
+        cursor=cursor,
+        id=row.id,
+        type=row.type,
+        source=row.source,
+        subject=row.subject,
+        time=None if row.time is None else from_stored(row.time),
+        recorded_at=at,
+        platform=row.platform,
+        connection_id=connection_id,
+        via=via,
+        data=msgspec.Raw(row.data.encode()),
+    )
+
+
+def stored_entry(row: StoredEvent, epoch: str) -> Entry:
+    """The entry in a row read from the database."""
+    return Entry(
+        user_id=UserId(row.user_id),
+        cursor=Cursor(epoch, row.seq),
+        id=row.id,
+        type=row.type,
+        source=row.source,
+        subject=row.subject,
+        time=None if row.time is None else from_stored(row.time),
+        recorded_at=from_stored(row.recorded_at),
+        platform=row.platform,
+        connection_id=row.connection_id,
+        via=row.via,
+        data=msgspec.Raw(row.data.encode()),
+    )
+
+
+def id_hash(event_id: str) -> bytes:
+    """What the table `seen` keeps of an event's id."""
+    return hashlib.sha256(event_id.encode()).digest()[:16]
+
+
+def _identity(text: str) -> str:
+    text = _storable(text)
+    if len(text) <= _LONGEST_ID:
+        return text
+    # Cut, but still another id for another event.
+    digest = hashlib.sha256(text.encode()).hexdigest()
+    return f"{text[: _LONGEST_ID - 65]}:{digest}"
+
+
+def _text(text: str, longest: int) -> str:
+    return _storable(text)[:longest]
+
+
+def _storable(text: str) -> str:
+    if text.isascii():
+        return text.replace("\0", "") if "\0" in text else text
+    return text.encode("utf-8", "replace").decode().replace("\0", "")
+
+
+def _stored_time(time: datetime) -> int | None:
+    try:
+        return to_stored(time)
+    except (TypeError, OverflowError):  # without a zone, or beyond what a datetime can hold in UTC
+        return None
+
+
+def _clean(value: Any, depth: int) -> Any:
+    """`value` with everything that JSON or a database refuses replaced by the nearest thing they take."""
+    if depth > _DEEPEST:
+        return None
+    if isinstance(value, str):
+        return _storable(value)
+    if value is None or isinstance(value, bool):
+        return value
+    if isinstance(value, int):
+        return value if -(2**63) <= value < 2**63 else str(value) if abs(value) < 10**1000 else None
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, Mapping):
+        return {_storable(str(key)): _clean(item, depth + 1) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_clean(item, depth + 1) for item in value]
+    return _storable(str(value))

@@ -1,0 +1,1 @@
+"""What tests of tidings and of its plugins stand on."""

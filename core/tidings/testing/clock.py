@@ -1,0 +1,65 @@
+"""Time that stands still until a test moves it."""
+
+from __future__ import annotations
+
+import asyncio
+import heapq
+import itertools
+from datetime import UTC, datetime, timedelta
+
+_START = datetime(2026, 1, 1, 12, 0, tzinfo=UTC)
+# How often other tasks get their turn after each step, so that what a wake-up sets off has happened too.
+_TURNS = 50
+
+
+class FakeClock:
+    """A clock for tests: `advance` moves it and wakes those who sleep.
+
+    Args:
+        start: The first instant, aware UTC.
+    """
+
+    def __init__(self, start: datetime = _START) -> None:
+        self._start = start
+        self._elapsed = timedelta()
+        self._sleepers: list[tuple[timedelta, int, asyncio.Event]] = []
+        self._order = itertools.count()
+
+    def now(self) -> datetime:
+        """The present instant, aware UTC."""
+        return self._start + self._elapsed
+
+    def monotonic(self) -> float:
+        """Seconds since the clock was made."""
+        return self._elapsed.total_seconds()
+
+    async def sleep(self, seconds: float) -> None:
+        """Wait until `advance` has moved the clock by `seconds`; at most 0 only lets others run."""
+        if seconds <= 0:
+            await asyncio.sleep(0)
+            return
+        sleeper = (self._elapsed + timedelta(seconds=seconds), next(self._order), asyncio.Event())
+        heapq.heappush(self._sleepers, sleeper)
+        try:
+            await sleeper[2].wait()
+        finally:
+            if sleeper in self._sleepers:
+                self._sleepers.remove(sleeper)
+                heapq.heapify(self._sleepers)
+
+    async def advance(self, seconds: float) -> None:
+        """Move the clock on; whoever wakes on the way runs at its own instant, in order."""
+        await _let_others_run()
+        target = self._elapsed + timedelta(seconds=seconds)
+        while self._sleepers and self._sleepers[0][0] <= target:
+            wake_at, _, woken = heapq.heappop(self._sleepers)
+            self._elapsed = wake_at
+            woken.set()
+            await _let_others_run()
+        self._elapsed = target
+        await _let_others_run()
+
+
+async def _let_others_run() -> None:
+    for _ in range(_TURNS):
+        await asyncio.sleep(0)
