@@ -304,15 +304,32 @@ class Sink(ABC):
 
     @abstractmethod
     async def finish(self, reason: str) -> None:
-        """Tell the client that the stream ends, and end it. Called at most once."""
+        """Tell the client that the stream ends, and end it.
+
+        Called at most once, and cancelled after two seconds: a client that does not read must then be cut off.
+        """
 
 
 class Subscription(Protocol):
     """A live cursor on one user's journal."""
 
+    principal: Principal
+    frames: int  # entries sent
+    sent_seq: int  # of the last entry sent
+
     @property
     def cursor(self) -> Cursor:
         """Everything up to here was sent or withheld by the selection."""
+
+    @property
+    def state(self) -> str:
+        """`live`, `lagging` (the client has not taken the last frame yet) or `reading` (the journal)."""
+
+    def start(self) -> None:
+        """Begin to feed the sink; called once, when the transport has sent what comes before."""
+
+    def offer(self, frame: bytes) -> None:
+        """Write a frame of the transport's own (a heartbeat), unless the client lags or is catching up."""
 
     def close(self) -> None:
         """The client is gone; nothing more will be offered."""
@@ -331,7 +348,7 @@ class Streams(Protocol):
         encode: Callable[[Entry], bytes],
         transport: str,
     ) -> Subscription:
-        """Start to feed `sink`: what lies behind `after` first (None: only what comes from now on), then live.
+        """Prepare to feed `sink`: what lies behind `after` first (None: only what comes from now on), then live.
 
         Args:
             encode: Makes the frame of an entry; subscriptions that share it share the bytes.
@@ -351,6 +368,10 @@ class Transport(ABC):
     def routes(self) -> Sequence[BaseRoute]:
         """Routes to serve."""
         return ()
+
+    def describe(self) -> Mapping[str, Any]:
+        """The routes as OpenAPI 3.1 path items, by path."""
+        return {}
 
     async def run(self) -> None:
         """Work in the background for as long as the server runs (heartbeats, deliveries); may return at once."""

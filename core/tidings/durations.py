@@ -13,7 +13,13 @@ import re
 from decimal import Decimal
 from typing import Annotated, Any, Final, Self
 
-from pydantic import BeforeValidator, GetCoreSchemaHandler, GetJsonSchemaHandler, ValidationInfo, WithJsonSchema
+from pydantic import (
+    BeforeValidator,
+    GetCoreSchemaHandler,
+    GetJsonSchemaHandler,
+    ValidationInfo,
+    WithJsonSchema,
+)
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, core_schema
 
@@ -107,7 +113,9 @@ class Rate:
         )
 
     @classmethod
-    def __get_pydantic_json_schema__(cls, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+    def __get_pydantic_json_schema__(
+        cls, schema: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> JsonSchemaValue:
         return {"type": "string", "examples": ["100/15m"]}
 
     @classmethod
@@ -135,7 +143,7 @@ def shorten(value: object) -> str:
 def _duration(value: object, info: ValidationInfo) -> object:
     if isinstance(value, str):
         return parse_duration(value)
-    # A bare number is clear in Python, where the type says seconds, but not in a file. Only there is a context.
+    # A bare number is clear in Python, where the type says seconds, but not in a file (which has a context).
     if isinstance(value, int | float) and not isinstance(value, bool) and info.context is None:
         return value
     if value == 0 and not isinstance(value, bool):

@@ -39,24 +39,20 @@ _BEHIND = (
 
 
 class SqlJournal:
-    """The journal in the database.
+    """The journal in the database."""
 
-    Args:
-        on_commit: Called after each commit with the new entries and the seconds the transaction took, in the
-            task of the writer: it must be quick and must not raise.
-    """
-
-    def __init__(
-        self,
-        database: Database,
-        writer: Writer,
-        clock: Clock,
-        on_commit: Callable[[Sequence[Entry], float], None],
-    ) -> None:
+    def __init__(self, database: Database, writer: Writer, clock: Clock) -> None:
         self._database = database
         self._writer = writer
         self._clock = clock
-        self._on_commit = on_commit
+        self._listeners: list[Callable[[Sequence[Entry], float], None]] = []
+
+    def on_commit(self, listener: Callable[[Sequence[Entry], float], None]) -> None:
+        """Call `listener` after each commit with the new entries and the seconds the transaction took.
+
+        It runs in the writer's task: it must be quick and must not raise.
+        """
+        self._listeners.append(listener)
 
     def enqueue(self, item: Item) -> Awaitable[Outcome]:
         """Queue one item; the awaitable ends when it is on disk.
@@ -88,7 +84,8 @@ class SqlJournal:
             )
         )
         if entries:
-            self._on_commit(entries, seconds)
+            for listener in self._listeners:
+                listener(entries, seconds)
 
     async def head(self, user_id: UserId) -> Cursor:
         """See `tidings.contracts.Journal.head`.

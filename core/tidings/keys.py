@@ -114,7 +114,8 @@ def _read_private(path: Path) -> str | None:
             raise ConfigError(f"{path} is not a file. Move it away; the key file must lie there.")
         if stat.S_IMODE(status.st_mode) & 0o077:
             raise ConfigError(
-                f"Others can read the key file {path} (mode {stat.S_IMODE(status.st_mode):04o}). Run: chmod 600 {path}"
+                f"Others can read the key file {path} (mode {stat.S_IMODE(status.st_mode):04o}). "
+                f"Run: chmod 600 {path}"
             )
         return os.read(file, _LARGEST_FILE_BYTES).decode("utf-8", "replace")
     finally:
@@ -126,7 +127,9 @@ def _create(path: Path, *, purpose: str) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     key_id = "".join(secrets.choice(_ID_LETTERS) for _ in range(8))
     key = base64.urlsafe_b64encode(secrets.token_bytes(_KEY_BYTES)).decode().rstrip("=")
-    text = f"# tidings {purpose} key. Keep it secret, and keep a copy with every backup of the database.\n{key_id} {key}\n"
+    text = (
+        f"# tidings {purpose} key. Keep it secret; every backup of the database needs it.\n{key_id} {key}\n"
+    )
     draft = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
     file = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     try:
@@ -156,11 +159,13 @@ def _parse(text: str, where: str) -> KeyRing:
         key = _decode(encoded.strip())
         if _KEY_ID.fullmatch(key_id) is None or key is None:
             raise ConfigError(
-                f"{where} is garbled in line {number}. Each line must be ID KEY: an id of up to 16 letters and digits, "
-                f"and {_KEY_BYTES} bytes in base64url. Restore it from your backup."
+                f"{where} is garbled in line {number}. Each line must be ID KEY: an id of up to 16 letters "
+                f"and digits, and {_KEY_BYTES} bytes in base64url. Restore it from your backup."
             )
         if key_id in keys:
-            raise ConfigError(f"{where} has the id {key_id} twice, again in line {number}. Give each key its own id.")
+            raise ConfigError(
+                f"{where} has the id {key_id} twice, again in line {number}. Give each key its own id."
+            )
         keys[key_id] = key
     if not keys:
         raise ConfigError(

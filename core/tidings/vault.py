@@ -69,12 +69,14 @@ class Vault:
             )
         data = _decode(match[2])
         try:
-            return cipher.decrypt(data[:_NONCE_BYTES], data[_NONCE_BYTES:], _place(key_id, table, column, row))
+            return cipher.decrypt(
+                data[:_NONCE_BYTES], data[_NONCE_BYTES:], _place(key_id, table, column, row)
+            )
         except (InvalidTag, ValueError):
             # From None: the reason is in the text, and a cipher's frames have nothing to add.
             raise VaultError(
-                f"{where}, was changed, or was moved there from another row. Make the secret anew, or restore "
-                "the database from a backup."
+                f"{where}, was changed, or was moved there from another row. Make the secret anew, or "
+                "restore the database from a backup."
             ) from None
 
 

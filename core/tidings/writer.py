@@ -75,6 +75,7 @@ class Writer:
         self._queue: deque[_Write[Any, Any]] = deque()
         self._waiting = asyncio.Event()
         self._closed = False
+        self._finished = asyncio.Event()
 
     def put(self, sort: Merged[P, R], payload: P) -> asyncio.Future[R]:
         """Queue a write; the future ends when it is on disk.
@@ -109,6 +110,7 @@ class Writer:
         while True:
             if not self._queue:
                 if self._closed:
+                    self._finished.set()
                     return
                 self._waiting.clear()
                 await self._waiting.wait()
@@ -120,6 +122,10 @@ class Writer:
         """Take nothing more; `run` returns when all that waits is written."""
         self._closed = True
         self._waiting.set()
+
+    async def drained(self) -> None:
+        """Wait, after `close`, until all is written."""
+        await self._finished.wait()
 
     async def _commit(self, batch: Sequence[_Write[Any, Any]]) -> None:
         try:

@@ -1,8 +1,8 @@
 """A YAML file with the position of every key and value, and with `${VAR}` filled in.
 
 Plain values are typed as YAML 1.2 does, so that `no` stays text and `1:30` is not 90. Variables are filled in
-after parsing: nothing in the environment can change the structure of the file. Tags and merge keys are refused;
-anchors work, within a limit on what they may unfold to.
+after parsing: nothing in the environment can change the structure of the file. Tags and merge keys are
+refused; anchors work, within a limit on what they may unfold to.
 """
 
 from __future__ import annotations
@@ -95,7 +95,9 @@ class Document:
             at_key: Point at the key.
             label: The key to name, where that isn't `path`.
         """
-        return _problem(self.name, self._place(path, at_key=at_key), path if label is None else label, message)
+        return _problem(
+            self.name, self._place(path, at_key=at_key), path if label is None else label, message
+        )
 
     def _place(self, path: KeyPath, *, at_key: bool) -> Place:
         exact = self._values.get(path)
@@ -119,7 +121,9 @@ def load(path: Path, environ: Mapping[str, str]) -> Document:
         with path.open("rb") as file:
             raw = file.read(_MAX_BYTES + 1)
     except FileNotFoundError:
-        raise ConfigError(f"{name}: there is no such file. Write one, or name another with --config FILE.") from None
+        raise ConfigError(
+            f"{name}: there is no such file. Write one, or name another with --config FILE."
+        ) from None
     except IsADirectoryError:
         raise ConfigError(f"{name}: this is a folder. Name the file in it.") from None
     except (OSError, ValueError) as error:
@@ -127,11 +131,9 @@ def load(path: Path, environ: Mapping[str, str]) -> Document:
         raise ConfigError(f"{name}: the file can't be read: {reason}.") from None
     if len(raw) > _MAX_BYTES:
         raise ConfigError(f"{name}: the file is larger than {_MAX_BYTES // 1024} KiB. Is it a configuration?")
-    try:
-        text = raw.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        before = raw[: error.start].decode("utf-8", "replace")
-        _fail(name, _place_of(before, len(before)), "this byte is not UTF-8. Save the file as UTF-8.")
+    text = raw.decode("utf-8-sig", "surrogateescape")
+    if wrong := _UNFIT.search(text.replace("\0", " ")):
+        _fail(name, _place_of(text, wrong.start()), "this byte is not UTF-8. Save the file as UTF-8.")
     return parse(text, name=name, folder=path.absolute().parent, environ=environ)
 
 
@@ -177,7 +179,7 @@ def fail(problems: Iterable[Problem], error: type[ConfigError] = ConfigError) ->
     raise error(*dict.fromkeys(problem.text for problem in sorted(problems)))
 
 
-# --- from text to nodes -----------------------------------------------------------------------------------------
+# --- from text to nodes -------------------------------------------------------------------------------------
 
 
 class _Composer(Reader, Scanner, Parser, Composer, BaseResolver):
@@ -194,7 +196,7 @@ class _Composer(Reader, Scanner, Parser, Composer, BaseResolver):
     def compose_node(self, parent: Node | None, index: int) -> Node | None:
         self._depth += 1
         if self._depth > _MAX_DEPTH:
-            raise ComposerError(None, None, "nested too deeply", self.peek_event().start_mark)
+            raise ComposerError(None, None, "nested too deeply", self.get_mark())
         node = super().compose_node(parent, index)
         self._depth -= 1
         return node
@@ -205,37 +207,46 @@ def _compose(text: str, name: str) -> Node | None:
         composer = _Composer(text)
     except ReaderError as error:
         character = f"U+{ord(text[error.position]):04X}"
-        _fail(name, _place_of(text, error.position), f"the character {character} can't stand in YAML. Remove it.")
-    place = message = None
+        message = f"the character {character} can't stand in YAML. Remove it."
+        _fail(name, _place_of(text, error.position), message)
+    root: Node | None = None
+    message = ""
     try:
-        return composer.get_single_node()
+        root = composer.get_single_node()
     except yaml.MarkedYAMLError as error:
-        # The text of an unclosed quote ends at the end of the file; where it began is what helps.
-        mark = error.problem_mark or error.context_mark
-        if "end of stream" in (error.problem or "") and error.context_mark is not None:
+        # What isn't closed ends at the end of the file; where it began is what helps.
+        mark = error.problem_mark or error.context_mark or composer.get_mark()
+        if re.search("end of stream|stream end", error.problem or "") and error.context_mark is not None:
             mark = error.context_mark
-        place = Place(mark.line + 1, mark.column + 1) if mark else Place(1, 1)
-        message = _syntax(error.problem or "", text.splitlines()[place.line - 1 : place.line])
+        message = _syntax(error.problem or "", text.splitlines()[mark.line : mark.line + 1])
     except (ValueError, OverflowError):  # PyYAML converts "\UFFFFFFFF" and %YAML 1.999… without a check
         mark = composer.get_mark()
-        place = Place(mark.line + 1, mark.column + 1)
         message = "this is not valid YAML: an escape or a directive has a number out of range."
-    _fail(name, place, message)
+    if message:  # raised out here, so that PyYAML's error, which holds the whole text, isn't attached
+        _fail(name, Place(mark.line + 1, mark.column + 1), message)
+    return root
 
 
 _SYNTAX: Final = (
     ("nested too deeply", "this is nested too deeply. Nothing in tidings' configuration goes so deep."),
     (r"found character '\t'", "a tab can't indent YAML. Use spaces."),
     (r"found character '", "this character can't begin a value. Put the value in quotes."),
-    ("mapping values are not allowed", "a ': ' can't stand here. Check the indentation, or put the value in quotes."),
+    (
+        "mapping values are not allowed",
+        "a ': ' can't stand here. Check the indentation, or put the value in quotes.",
+    ),
     ("could not find expected ':'", "a ':' is missing. Check the line and the one above it."),
     ("found undefined alias", "this alias has no anchor. A value that starts with * must stand in quotes."),
-    ("found duplicate anchor", "this anchor stands twice. A value that starts with & must stand in quotes."),
+    ("second occurrence", "this anchor stands twice. A value that starts with & must stand in quotes."),
     ("but found another document", "a second document starts here. Keep one."),
     ("expected <block end>", "the indentation, or a quote or bracket, doesn't fit the lines above."),
     ("found unexpected end of stream", "a quote is opened here and not closed."),
+    ("got '<stream end>'", "a bracket is opened here and not closed."),
     ("expected ',' or", "a comma or a closing bracket is missing."),
-    ("found unknown escape character", 'this escape is unknown. Use \'single quotes\', or write \\\\ for a backslash.'),
+    (
+        "found unknown escape character",
+        "this escape is unknown. Use 'single quotes', or write \\\\ for a backslash.",
+    ),
 )
 
 
@@ -249,7 +260,7 @@ def _syntax(problem: str, line: list[str]) -> str:
     return "this is not valid YAML: " + re.sub(r"(['\"])(?!<[a-z ]+>).+?\1", "…", problem) + "."
 
 
-# --- from nodes to values ---------------------------------------------------------------------------------------
+# --- from nodes to values -----------------------------------------------------------------------------------
 
 
 class _Builder:
@@ -271,11 +282,14 @@ class _Builder:
         if self._nodes > _MAX_NODES or len(path) > _MAX_DEPTH:
             _fail(self._name, _place(node), "anchors make this file too large. Write the values out.")
         if node.tag != _TAGS[type(node)]:
-            return self._broken(path, _place(node), "tags are not supported. Put a value that starts with ! in quotes.")
+            return self._broken(
+                path, _place(node), "tags are not supported. Put a value that starts with ! in quotes."
+            )
         if isinstance(node, MappingNode):
             return {key: self.build(value, (*path, key)) for key, value in self._pairs(node, path)}
         if isinstance(node, SequenceNode):
             return [self.build(item, (*path, index)) for index, item in enumerate(node.value)]
+        assert isinstance(node, ScalarNode)
         return self._scalar(node, path)
 
     def _pairs(self, node: MappingNode, path: KeyPath) -> Iterator[tuple[str, Node]]:
@@ -311,9 +325,13 @@ class _Builder:
             return "$"
         name, default = match["name"], match["default"]
         if name is None:
-            raise ValueError("after ${ a variable's name and } must follow. Write $${ for the characters themselves.")
+            raise ValueError(
+                "after ${ a variable's name and } must follow. Write $${ for the characters themselves."
+            )
         if default is None and name not in self._environ:
-            raise ValueError(f"the variable {name} is not set. Set it, or give a default: ${{{name}:-default}}.")
+            raise ValueError(
+                f"the variable {name} is not set. Set it, or give a default: ${{{name}:-default}}."
+            )
         if default is not None and "${" in default:
             raise ValueError(f"the default of {name} holds another ${{…}}. Write a plain default.")
         # As in a shell, a default also stands in for a variable that is set but empty.

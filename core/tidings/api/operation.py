@@ -1,0 +1,137 @@
+"""One operation of the API, described once: the route and its entry in /openapi.json are made from it."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any
+
+import msgspec
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from tidings.access import denial_headers
+from tidings.contracts import Principal
+from tidings.errors import Conflict, Denied, InvalidCursor, NotFound, Rejected, TidingsError, Unavailable
+from tidings.services import Services
+
+_MOST_BODY_BYTES = 256 * 1024
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Parameter:
+    """A query or path parameter."""
+
+    name: str
+    description: str
+    schema: Mapping[str, Any] = dataclasses.field(default_factory=lambda: {"type": "string"})
+    place: str = "query"
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Operation:
+    """One operation.
+
+    Attributes:
+        right: The scope it needs; "" for none.
+        handler: Answers; given the request and who asks (None where `right` is "").
+        answer: JSON Schema of the answer's body; None for no JSON.
+        body: The type of the request's body; None for no body.
+    """
+
+    method: str
+    path: str
+    right: str
+    summary: str
+    handler: Callable[[Request, Any], Awaitable[Response]]
+    answer: Mapping[str, Any] | None = None
+    status: int = 200
+    parameters: Sequence[Parameter] = ()
+    body: type[msgspec.Struct] | None = None
+
+    def route(self, services: Services) -> Route:
+        """The operation as a route that checks rights, limits and counts."""
+
+        async def endpoint(request: Request) -> Response:
+            response = await _answer(self, services, request)
+            services.metrics.requests.labels(self.path, str(response.status_code)).inc()
+            return response
+
+        return Route(self.path, endpoint, methods=[self.method], name=self.name)
+
+    @property
+    def name(self) -> str:
+        """An id for programs: `get_api_events`."""
+        return f"{self.method.lower()}_{re.sub(r'[^a-z]+', '_', self.path.lower()).strip('_')}"
+
+
+async def _answer(operation: Operation, services: Services, request: Request) -> Response:
+    headers: dict[str, str] = {}
+    try:
+        principal: Principal | None = None
+        if operation.right:
+            principal = await services.gate.require(request.scope, operation.right)
+            decision = services.limits.hit(principal, services.clock.monotonic())
+            if decision is not None:
+                headers = decision.headers()
+                if not decision.allowed:
+                    return problem(
+                        429,
+                        "rate_limited",
+                        f"More than {decision.limit} requests. Try again in {decision.reset_seconds:.0f} s.",
+                        headers,
+                    )
+        response = await operation.handler(request, principal)
+    except TidingsError as error:
+        response = problem_of(error)
+    response.headers.update(headers)
+    return response
+
+
+async def read_body(request: Request, model: type[msgspec.Struct]) -> Any:
+    """The request's JSON body as a `model`.
+
+    Raises:
+        Rejected: It is too large (413), not JSON (415), or not of that form (400).
+    """
+    if request.headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
+        raise Rejected("Send the body as application/json.", status=415)
+    chunks = bytearray()
+    async for chunk in request.stream():
+        chunks += chunk
+        if len(chunks) > _MOST_BODY_BYTES:
+            raise Rejected(f"The body is larger than {_MOST_BODY_BYTES} bytes.", status=413)
+    try:
+        return msgspec.json.decode(bytes(chunks), type=model)
+    except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
+        raise Rejected(f"The body can't be used: {error}", status=400) from error
+
+
+def problem(
+    status: int, code: str, message: str, headers: Mapping[str, str] | None = None
+) -> JSONResponse:
+    """An error as the API tells it."""
+    return JSONResponse({"error": {"code": code, "message": message}}, status, headers)
+
+
+def problem_of(error: TidingsError) -> JSONResponse:
+    """The answer to a request that failed with one of our errors."""
+    text = str(error)
+    match error:
+        case Denied():
+            return problem(error.status, error.code, text, denial_headers(error))
+        case Rejected():
+            return problem(error.status, "rejected", text)
+        case InvalidCursor():
+            return problem(400, "invalid_cursor", text)
+        case NotFound():
+            return problem(404, "not_found", text)
+        case Conflict():
+            return problem(409, "conflict", text)
+        case Unavailable():
+            retry = {"Retry-After": str(round(error.retry_after_seconds or 5))}
+            return problem(503, "unavailable", text, retry)
+        case _:
+            return problem(500, "internal", "Something went wrong here; the log has it.")

@@ -1,0 +1,64 @@
+"""The routes of a server, as one ASGI application."""
+
+from __future__ import annotations
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+from starlette.types import ASGIApp
+
+from tidings.api import account, events, messages, status
+from tidings.api.operation import Operation, problem, problem_of
+from tidings.errors import TidingsError
+from tidings.messages import Messages
+from tidings.origins import Origins
+from tidings.security import Security
+from tidings.services import Services
+
+_WEBHOOKS = "/api/webhooks/{platform}/{ref}"
+
+
+def operations(services: Services) -> list[Operation]:
+    """Every operation of the JSON API."""
+    return [
+        *account.operations(services),
+        *events.operations(services),
+        *messages.operations(
+            services, Messages(services.journal, services.writer, services.scheduler, services.clock)
+        ),
+    ]
+
+
+def build(services: Services) -> ASGIApp:
+    """The application that uvicorn serves."""
+    described = operations(services)
+
+    async def failed(_request: Request, error: Exception) -> Response:
+        services.log.error("request_failed", exc_info=error)
+        return problem(500, "internal", "Something went wrong here; the log has it.")
+
+    async def refused(_request: Request, error: Exception) -> Response:
+        assert isinstance(error, TidingsError)
+        return problem_of(error)
+
+    async def no_route(request: Request, error: Exception) -> Response:
+        assert isinstance(error, HTTPException)
+        code = {404: "not_found", 405: "method_not_allowed"}.get(error.status_code, "rejected")
+        message = f"{request.method} {request.url.path}: {error.detail}. /openapi.json lists what there is."
+        return problem(error.status_code, code, message, error.headers)
+
+    app = Starlette(
+        routes=[
+            Route(_WEBHOOKS, services.webhooks, methods=["POST"], name="webhooks"),
+            *[route for transport in services.transports for route in transport.routes()],
+            *[operation.route(services) for operation in described],
+            *status.routes(services, described),
+            account.login_route(services),
+            *[route for extra in services.extras for route in extra.routes()],
+        ],
+        exception_handlers={TidingsError: refused, HTTPException: no_route, Exception: failed},
+    )
+    origins = Origins(services.settings.server.public_url, services.settings.server.allowed_origins)
+    return Security(app, origins)

@@ -1,0 +1,290 @@
+"""From the journal to everyone who watches, live.
+
+A subscription is a cursor on the journal. While it keeps up, an entry's frame goes to it straight from memory,
+but only if its seq is the very next one; in every other case the subscription reads the journal from where it
+stands, at its own pace. So a lost wake-up, a slow client or a burst costs latency and never an event.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+
+import anyio
+import anyio.abc
+from structlog.typing import FilteringBoundLogger
+
+from tidings.contracts import Bus, Clock, Journal, Principal, Selection, Sink, WakeUp
+from tidings.errors import Denied, Unavailable
+from tidings.event import Cursor, Entry, UserId
+from tidings.health import Health
+from tidings.metrics import Metrics
+from tidings.subscription import LiveSubscription
+
+_WRITES_PER_TURN = 100  # then other tasks get the loop
+_MOST_PENDING = 10_000  # entries in memory; beyond, subscriptions read the journal
+_IDLE_WATCH_SECONDS = 30.0
+_READS_AT_ONCE = 3  # of the database's readers; the rest are for the API
+
+
+class _Watch:
+    """One user whose wake-ups this node receives."""
+
+    __slots__ = ("epoch", "idle_since", "newest", "ready", "subscriptions")
+
+    def __init__(self) -> None:
+        self.epoch = ""
+        self.newest = 0
+        self.subscriptions: dict[LiveSubscription, None] = {}  # an ordered set
+        self.ready: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self.idle_since: float | None = None
+
+
+class Fanout:
+    """Feeds every open stream of this node; see `tidings.contracts.Streams`.
+
+    Args:
+        most_streams: Streams that one user may have open, or None for no limit.
+    """
+
+    def __init__(
+        self,
+        journal: Journal,
+        clock: Clock,
+        log: FilteringBoundLogger,
+        metrics: Metrics,
+        health: Health,
+        *,
+        most_streams: int | None = None,
+    ) -> None:
+        self.journal = journal
+        self.log = log
+        self.metrics = metrics
+        self.clock = clock
+        self.reads = asyncio.Semaphore(_READS_AT_ONCE)
+        self._bus: Bus | None = None
+        self._bus_health = health.component("bus")
+        self._bus_order = asyncio.Lock()
+        self._most_streams = most_streams
+        self._watches: dict[UserId, _Watch] = {}
+        self._pending: deque[Entry] = deque()
+        self._wakeups: dict[UserId, int] = {}
+        self._waiting = asyncio.Event()
+        self._tasks: anyio.abc.TaskGroup | None = None
+        self._draining = False
+
+    def use(self, bus: Bus) -> None:
+        """Name the bus; called once, before `run`."""
+        self._bus = bus
+
+    @property
+    def bus(self) -> Bus:
+        """The bus."""
+        if self._bus is None:
+            raise Unavailable("The server is starting.", retry_after_seconds=1)
+        return self._bus
+
+    # --- what transports see ---
+
+    async def open(
+        self,
+        principal: Principal,
+        sink: Sink,
+        *,
+        after: Cursor | None,
+        selection: Selection,
+        encode: Callable[[Entry], bytes],
+        transport: str,
+    ) -> LiveSubscription:
+        """See `tidings.contracts.Streams.open`."""
+        if self._draining:
+            raise Unavailable("The server is shutting down.", retry_after_seconds=2)
+        open_now = self._watches.get(principal.user_id)
+        if self._most_streams is not None and open_now and len(open_now.subscriptions) >= self._most_streams:
+            raise Denied(
+                f"You have {self._most_streams} streams open, as many as this server allows. Close one first.",
+                status=429,
+                code="too_many_streams",
+            )
+        watch = await self._watch(principal.user_id)
+        position = Cursor(watch.epoch, watch.newest) if after is None else after
+        subscription = LiveSubscription(self, principal, sink, position, selection, encode, transport)
+        watch.subscriptions[subscription] = None
+        watch.idle_since = None
+        self.log.info("stream_opened", user=principal.user_id, transport=transport, after=str(position))
+        self.metrics.streams.labels(transport).inc()
+        return subscription
+
+    def subscriptions(self) -> list[LiveSubscription]:
+        """Every open stream."""
+        return [one for watch in self._watches.values() for one in watch.subscriptions]
+
+    # --- what the journal and the bus say ---
+
+    def committed(self, entries: Sequence[Entry], _seconds: float = 0.0) -> None:
+        """New entries are on disk; called by the journal's writer, returns at once."""
+        for entry in entries:
+            self._wakeups[entry.user_id] = entry.cursor.seq
+            watch = self._watches.get(entry.user_id)
+            if watch is not None:
+                watch.newest = max(watch.newest, entry.cursor.seq)
+                if watch.subscriptions:
+                    self._pending.append(entry)
+        if len(self._pending) > _MOST_PENDING:
+            users = {entry.user_id for entry in self._pending}
+            self._pending.clear()
+            self._fall_behind(users)
+        self._waiting.set()
+
+    def _fall_behind(self, users: Iterable[UserId]) -> None:
+        for user_id in users:
+            watch = self._watches.get(user_id)
+            if watch is not None:
+                for subscription in tuple(watch.subscriptions):
+                    subscription.look(watch.newest)
+
+    # --- tasks ---
+
+    async def run(self) -> None:
+        """Deliver until cancelled."""
+        async with anyio.create_task_group() as self._tasks:
+            self._tasks.start_soon(self._deliver)
+            self._tasks.start_soon(self._listen)
+            self._tasks.start_soon(self._unwatch_idle)
+
+    def start_soon(self, work: Callable[[], Awaitable[None]], subscription: LiveSubscription) -> None:
+        """Run `work` for a subscription, beside the others; if it fails, that stream alone ends."""
+        if self._tasks is None:
+            raise Unavailable("The server is starting.", retry_after_seconds=1)
+        self._tasks.start_soon(self._contained, work, subscription)
+
+    async def _contained(self, work: Callable[[], Awaitable[None]], subscription: LiveSubscription) -> None:
+        try:
+            await work()
+        except Exception as error:  # noqa: BLE001 - a defect of one transport must not stop the others
+            self.broken(subscription, error)
+
+    def broken(self, subscription: LiveSubscription, error: Exception) -> None:
+        """A stream's transport failed: drop the stream, keep the rest."""
+        self.log.error(
+            "stream_failed", transport=subscription.transport, user=subscription.principal.user_id, exc_info=error
+        )
+        subscription.close()
+
+    async def _deliver(self) -> None:
+        writes = 0
+        while True:
+            while self._pending:
+                entry = self._pending.popleft()
+                watch = self._watches.get(entry.user_id)
+                if watch is None:
+                    continue
+                frames: dict[object, bytes] = {}
+                for subscription in tuple(watch.subscriptions):
+                    subscription.take(entry, frames)
+                    writes += 1
+                    if writes % _WRITES_PER_TURN == 0:
+                        await asyncio.sleep(0)
+            if self._wakeups:
+                wakeups, self._wakeups = self._wakeups, {}
+                await self._publish([WakeUp(user_id, seq) for user_id, seq in wakeups.items()])
+            elif not self._pending:
+                self._waiting.clear()
+                await self._waiting.wait()
+
+    async def _publish(self, wakeups: Sequence[WakeUp]) -> None:
+        try:
+            await self.bus.publish(wakeups)
+        except Exception as error:  # noqa: BLE001 - a lost wake-up costs latency; deliveries here must go on
+            self._bus_health.down(f"{type(error).__name__}: {error}")
+        else:
+            self._bus_health.up()
+
+    async def _listen(self) -> None:
+        async for wakeup in self.bus.wakeups():
+            watch = self._watches.get(wakeup.user_id)
+            if watch is not None and wakeup.seq > watch.newest:
+                watch.newest = wakeup.seq
+                self._fall_behind([wakeup.user_id])
+
+    # --- watching users ---
+
+    async def _watch(self, user_id: UserId) -> _Watch:
+        watch = self._watches.get(user_id)
+        if watch is not None:
+            watch.idle_since = None
+            await asyncio.shield(watch.ready)
+            return watch
+        watch = self._watches[user_id] = _Watch()
+        try:
+            async with self._bus_order:
+                await self.bus.watch(user_id)
+            # Only now: whatever was committed before is in the head, whatever comes later wakes us.
+            head = await self.journal.head(user_id)
+        except BaseException as error:
+            del self._watches[user_id]
+            failure = error if isinstance(error, Exception) else Unavailable("The stream was abandoned.")
+            watch.ready.set_exception(failure)
+            watch.ready.exception()  # seen, even if nobody else waits
+            raise
+        watch.epoch = head.epoch
+        watch.newest = max(watch.newest, head.seq)
+        watch.ready.set_result(None)
+        return watch
+
+    async def _unwatch_idle(self) -> None:
+        while True:
+            await self.clock.sleep(_IDLE_WATCH_SECONDS)
+            now = self.clock.monotonic()
+            for user_id, watch in list(self._watches.items()):
+                if watch.idle_since is not None and now - watch.idle_since >= _IDLE_WATCH_SECONDS:
+                    async with self._bus_order:
+                        if watch.idle_since is None:  # somebody came while we waited
+                            continue
+                        del self._watches[user_id]
+                        await self.bus.unwatch(user_id)
+
+    def newest(self, user_id: UserId) -> Cursor:
+        """The newest position known of a watched user."""
+        watch = self._watches[user_id]
+        return Cursor(watch.epoch, watch.newest)
+
+    def renew(self, user_id: UserId, epoch: str) -> None:
+        """A reader found the journal under another epoch than when watching began."""
+        self._watches[user_id].epoch = epoch
+
+    def forget(self, subscription: LiveSubscription) -> None:
+        """A subscription has ended."""
+        watch = self._watches.get(subscription.principal.user_id)
+        if watch is not None and subscription in watch.subscriptions:
+            del watch.subscriptions[subscription]
+            self.metrics.streams.labels(subscription.transport).dec()
+            self.metrics.frames.labels(subscription.transport).inc(subscription.frames)
+            self.log.info(
+                "stream_closed",
+                user=subscription.principal.user_id,
+                transport=subscription.transport,
+                frames=subscription.frames,
+                seconds=round(self.clock.monotonic() - subscription.opened_at, 1),
+                reason=subscription.reason,
+            )
+            if not watch.subscriptions:
+                watch.idle_since = self.clock.monotonic()
+
+    # --- endings ---
+
+    async def end(self, reasons: dict[str, str]) -> None:
+        """End the streams of these principals: `{principal.key: reason}`."""
+        ending = [one for one in self.subscriptions() if one.principal.key in reasons]
+        await self._finish([(one, reasons[one.principal.key]) for one in ending])
+
+    async def drain(self) -> None:
+        """Tell every client to come back, and open nothing more: the server is stopping."""
+        self._draining = True
+        await self._finish([(one, "restart") for one in self.subscriptions()])
+
+    async def _finish(self, endings: Sequence[tuple[LiveSubscription, str]]) -> None:
+        async with anyio.create_task_group() as group:
+            for subscription, reason in endings:
+                group.start_soon(subscription.finish, reason)

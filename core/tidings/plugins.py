@@ -1,0 +1,337 @@
+"""Plugins: found by entry point, imported only if named, validated, built, registered, and blamed by name.
+
+What the operator wrote wrongly (a name, an option) stops the start, with every problem at once. What is wrong
+in a plugin is contained: the plugin is left out and reported as a failure, unless it is `required`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib
+import re
+import traceback
+from collections.abc import Callable, Iterable
+from importlib.metadata import EntryPoint, entry_points
+from types import CoroutineType
+from typing import TYPE_CHECKING, Final, TypeVar
+
+import pluggy
+
+from tidings.choices import KINDS, PluginChoice
+from tidings.context import Context
+from tidings.errors import PluginError
+from tidings.hooks import API_VERSION, HookSpecs, Options, Plugin
+from tidings.secret import held_secrets, scrub, written_secrets
+from tidings.validation import near, validate
+from tidings.yamlfile import Problem, fail
+
+if TYPE_CHECKING:
+    from tidings.config import Settings
+
+Offer = TypeVar("Offer")
+
+SUPPORTED_API_VERSIONS: Final = frozenset({API_VERSION})
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class InstalledPlugin:
+    """A plugin that an installed distribution offers.
+
+    Attributes:
+        kind: `connector`, `transport`, ….
+        distribution: Name and version: `tidings 0.1.0`.
+        summary: What the distribution says of itself, or "".
+    """
+
+    kind: str
+    name: str
+    distribution: str
+    summary: str
+
+    @property
+    def key(self) -> str:
+        """Its name among all plugins: `connector/github`."""
+        return f"{self.kind}/{self.name}"
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class LoadedPlugin:
+    """A plugin at work."""
+
+    choice: PluginChoice
+    distribution: str
+    options: Options = dataclasses.field(repr=False)
+    plugin: Plugin
+
+    @property
+    def kind(self) -> str:
+        """`connector`, `transport`, …."""
+        return self.choice.kind.noun
+
+    @property
+    def name(self) -> str:
+        """Its name in the configuration."""
+        return self.choice.name
+
+    @property
+    def key(self) -> str:
+        """Its name among all plugins: `connector/github`."""
+        return self.choice.key
+
+    @property
+    def bugs(self) -> str:
+        """Where to report its defects, or ""."""
+        return self.plugin.bugs
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class PluginFailure:
+    """A plugin that the configuration names and that doesn't work.
+
+    Attributes:
+        reason: What happened, and where in the plugin; one line.
+        traceback: The exception in full, or "" where there was none.
+        bugs: Where to report it, or "".
+    """
+
+    key: str
+    distribution: str
+    reason: str
+    traceback: str = ""
+    bugs: str = ""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Loaded:
+    """What came of the configuration's plugins.
+
+    Attributes:
+        plugins: Those at work, in the order of the configuration. One that fails later is taken out.
+        failures: Those that failed.
+    """
+
+    manager: pluggy.PluginManager
+    plugins: list[LoadedPlugin]
+    failures: list[PluginFailure]
+
+
+def installed() -> list[InstalledPlugin]:
+    """All plugins that could be named in the configuration, sorted by kind and name. Imports none."""
+    found = {
+        InstalledPlugin(kind.noun, point.name, _distribution(point), _summary(point))
+        for kind in KINDS
+        for point in entry_points(group=kind.group)
+    }
+    return sorted(found, key=lambda plugin: (plugin.kind, plugin.name, plugin.distribution))
+
+
+def load_plugins(settings: Settings) -> Loaded:
+    """Import, validate, build and register the plugins that `settings` names, in that order.
+
+    Raises:
+        PluginError: A plugin isn't installed, its options are wrong, or it is required and fails.
+    """
+    loader = _Loader()
+    for choice in settings.plugins:
+        loader.load(choice)
+    if loader.problems:
+        fail(loader.problems, PluginError)
+    return loader.loaded
+
+
+def collect(
+    loaded: Loaded, hook_name: str, make_context: Callable[[LoadedPlugin], Context], contract: type[Offer]
+) -> list[tuple[LoadedPlugin, Offer]]:
+    """Call a hook of each plugin by itself, and gather what they offer, in the order of the configuration.
+
+    A plugin that raises, or offers something else than a `contract`, is taken out and reported in
+    `loaded.failures`; nothing of it is kept.
+
+    Raises:
+        PluginError: That plugin is required.
+    """
+    impls = {impl.plugin_name: impl for impl in getattr(loaded.manager.hook, hook_name).get_hookimpls()}
+    offers: list[tuple[LoadedPlugin, Offer]] = []
+    for plugin in list(loaded.plugins):
+        impl = impls.get(plugin.key)
+        if impl is None:
+            continue
+        context = make_context(plugin)
+        try:
+            result = impl.function(*[context for _ in impl.argnames])  # a plugin may leave the argument out
+            offers += [(plugin, offer) for offer in _checked(result, hook_name, contract)]
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever a plugin raises is contained
+            _take_out(loaded, plugin, error, hook_name)
+    return offers
+
+
+class _DefectError(Exception):
+    """A plugin breaks a rule; the text says which, and what to do."""
+
+
+class _Loader:
+    """Loads one plugin after the other and notes what goes wrong."""
+
+    def __init__(self) -> None:
+        self.problems: list[Problem] = []
+        self.loaded = Loaded(pluggy.PluginManager("tidings"), [], [])
+        self.loaded.manager.add_hookspecs(HookSpecs)
+        self._points = entry_points()
+
+    def load(self, choice: PluginChoice) -> None:
+        point = self._find(choice)
+        if point is None:
+            return
+        secrets: list[str] = []
+        bugs = ""
+        try:
+            plugin_class = _plugin_class(point)
+            bugs, model = plugin_class.bugs, plugin_class.options_model
+            secrets += written_secrets(model, choice.options)
+            options, problems = validate(model, choice.document, choice.path, choice.options)
+            self.problems += problems
+            if options is None:
+                return
+            secrets += held_secrets(options)
+            plugin = plugin_class(options)
+            self._register(plugin, choice.key)
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever a plugin raises is contained
+            reason, trace = _describe(error, point.value, secrets)
+            failure = PluginFailure(choice.key, _distribution(point), reason, trace, bugs)
+            self.loaded.failures.append(failure)
+            if choice.required:
+                self.problems.append(_fatal(choice, failure))
+            return
+        self.loaded.plugins.append(LoadedPlugin(choice, _distribution(point), options, plugin))
+
+    def _find(self, choice: PluginChoice) -> EntryPoint | None:
+        kind = choice.kind
+        points = {
+            _distribution(point): point for point in self._points.select(group=kind.group, name=choice.name)
+        }
+        if len(points) == 1:
+            return next(iter(points.values()))
+        if points:
+            message = (
+                f"{' and '.join(sorted(points))} offer the same {kind.noun}, {choice.name!r}. Uninstall one."
+            )
+        else:
+            names = sorted(self._points.select(group=kind.group).names)
+            message = f"no {kind.noun} named {choice.name!r}. Installed: {', '.join(names) or 'none'}."
+            message += near(choice.name, names)
+        self.problems.append(
+            choice.document.problem(choice.path, message, at_key=True, label=choice.path[:-1])
+        )
+        return None
+
+    def _register(self, plugin: Plugin, key: str) -> None:
+        manager = self.loaded.manager
+        hooks = [name for name in dir(HookSpecs) if name.startswith("tidings_")]
+        for name in dir(plugin):
+            marked = manager.parse_hookimpl_opts(plugin, name)
+            if marked is not None and name not in hooks and not marked["optionalhook"]:
+                raise _DefectError(f"implements {name}, but there is no such hook.{near(name, hooks)}")
+            if marked is None and name in hooks:
+                raise _DefectError(f"has {name} without @hookimpl, so it would never be called. Decorate it.")
+        try:
+            manager.register(plugin, name=key)
+        except pluggy.PluginValidationError as error:
+            manager.unregister(name=key)
+            raise _DefectError(" ".join(str(error).split())) from error
+
+
+def _plugin_class(point: EntryPoint) -> type[Plugin]:
+    """Import what an entry point names, and check that it is a plugin this version can use."""
+    try:
+        module_name, attribute = point.module, point.attr
+    except AttributeError:  # how importlib.metadata tells of it
+        raise _DefectError(f"its entry point {point.value!r} is malformed. Write module:Class.") from None
+    try:
+        found: object = importlib.import_module(module_name)
+    except ModuleNotFoundError as error:
+        if error.name is None or not f"{module_name}.".startswith(f"{error.name}."):
+            raise  # the module is there; something that it imports isn't
+        raise _DefectError(
+            f"its module {module_name} is missing. Install {_distribution(point)} again."
+        ) from None
+    for part in attribute.split("."):
+        found = getattr(found, part, None)
+    if not (isinstance(found, type) and issubclass(found, Plugin)):
+        raise _DefectError(
+            f"{point.value} is not a subclass of tidings.hooks.Plugin. Name one in the entry point."
+        )
+    if found.api_version not in SUPPORTED_API_VERSIONS:
+        older = isinstance(found.api_version, int) and found.api_version < min(SUPPORTED_API_VERSIONS)
+        supported = ", ".join(map(str, sorted(SUPPORTED_API_VERSIONS)))
+        raise _DefectError(
+            f"it was written for plugin API {found.api_version}; this tidings supports {supported}. "
+            f"Upgrade {_distribution(point) if older else 'tidings'}."
+        )
+    if not (isinstance(found.options_model, type) and issubclass(found.options_model, Options)):
+        raise _DefectError(
+            f"options_model of {point.value} is not a subclass of tidings.hooks.Options. Make it one."
+        )
+    return found
+
+
+def _checked(result: object, hook_name: str, contract: type[Offer]) -> list[Offer]:
+    """What a hook returned, if all of it fulfils the contract."""
+    if isinstance(result, CoroutineType):
+        result.close()
+        raise _DefectError(f"{hook_name} is async, but hooks only register. Write a plain def.")
+    if isinstance(result, str | bytes) or not isinstance(result, Iterable):
+        raise _DefectError(
+            f"{hook_name} returned {_named(result)}, not a list of {contract.__name__}. Return a list."
+        )
+    offers = list(result)
+    for offer in offers:
+        if not isinstance(offer, contract):
+            raise _DefectError(
+                f"{hook_name} returned {_named(offer)} in its list, which is not a {contract.__name__}. "
+                f"Derive its class from tidings.contracts.{contract.__name__}."
+            )
+    return offers
+
+
+def _named(value: object) -> str:
+    return "None" if value is None else f"an instance of {type(value).__qualname__}"
+
+
+def _take_out(loaded: Loaded, plugin: LoadedPlugin, error: BaseException, hook_name: str) -> None:
+    reason, trace = _describe(error, type(plugin.plugin).__module__, list(held_secrets(plugin.options)))
+    if not isinstance(error, _DefectError):
+        reason = f"{hook_name} raised {reason}"
+    failure = PluginFailure(plugin.key, plugin.distribution, reason, trace, plugin.bugs)
+    loaded.plugins.remove(plugin)
+    loaded.manager.unregister(name=plugin.key)
+    loaded.failures.append(failure)
+    if plugin.choice.required:
+        fail([_fatal(plugin.choice, failure)], PluginError)
+
+
+def _describe(error: BaseException, module: str, secrets: list[str]) -> tuple[str, str]:
+    """What happened, in one line that ends with the place in the plugin's code; and the traceback."""
+    if isinstance(error, _DefectError):
+        return scrub(str(error), secrets), ""
+    package = re.split(r"[.:]", module, maxsplit=1)[0]
+    own = [
+        f" ({frame.f_code.co_filename}, line {line})"
+        for frame, line in traceback.walk_tb(error.__traceback__)
+        if frame.f_globals.get("__name__", "").partition(".")[0] == package
+    ]
+    told = traceback.TracebackException.from_exception(error)  # copes with an exception whose str() raises
+    reason = f"{type(error).__name__}: {' '.join(str(told).split())[:500]}{own[-1] if own else ''}"
+    return scrub(reason, secrets), scrub("".join(told.format()), secrets)
+
+
+def _fatal(choice: PluginChoice, failure: PluginFailure) -> Problem:
+    message = f"{failure.distribution} can't be used, and it is required: {failure.reason}"
+    return choice.document.problem(choice.path, message, at_key=True)
+
+
+def _distribution(point: EntryPoint) -> str:
+    return f"{point.dist.name} {point.dist.version}" if point.dist else "an unknown distribution"
+
+
+def _summary(point: EntryPoint) -> str:
+    return str(point.dist.metadata.json.get("summary", "")) if point.dist else ""

@@ -1,0 +1,98 @@
+"""A server on a socket: uvicorn around the application."""
+
+from __future__ import annotations
+
+import signal
+import socket
+from collections.abc import Callable
+from types import FrameType
+
+import uvicorn
+
+from tidings.app import build
+from tidings.config import Settings
+from tidings.errors import ConfigError
+from tidings.services import Services
+
+# What the kernel holds for a client that does not read; without it 4 MB, and a slow client is noticed late.
+_SEND_BUFFER_BYTES = 64 * 1024
+_BACKLOG = 2048
+_SHUTDOWN_SECONDS = 3
+
+
+class HttpServer(uvicorn.Server):
+    """Serves until SIGTERM or SIGINT, then tells streams to come back and finishes what is under way.
+
+    Args:
+        services: The parts at work.
+        started: Called when requests are taken.
+    """
+
+    def __init__(self, services: Services, *, started: Callable[[], None] = lambda: None) -> None:
+        proxies = services.settings.server.trusted_proxies
+        super().__init__(
+            uvicorn.Config(
+                build(services),
+                loop="uvloop",
+                http="httptools",
+                ws="none",
+                lifespan="off",
+                log_config=None,
+                access_log=False,
+                server_header=False,
+                proxy_headers=bool(proxies),
+                forwarded_allow_ips=[str(network) for network in proxies],
+                backlog=_BACKLOG,
+                timeout_keep_alive=75,
+                timeout_graceful_shutdown=_SHUTDOWN_SECONDS,
+            )
+        )
+        self._services = services
+        self._on_started = started
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Take requests."""
+        await super().startup(sockets=sockets)
+        if self.started:
+            self._on_started()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Take no more connections, then end streams, then wait for the rest."""
+        for server in self.servers:
+            server.close()
+        for listening in sockets or []:
+            listening.close()
+        await self._services.fanout.drain()
+        await super().shutdown(sockets=sockets)
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Stop; a second Ctrl-C stops at once.
+
+        uvicorn would raise the signal once more at the end. A stop that was asked for is a good end: exit code 0.
+        """
+        if self.should_exit and sig == signal.SIGINT:
+            self.force_exit = True
+        self.should_exit = True
+
+
+def bind(settings: Settings) -> socket.socket:
+    """A listening socket for these settings.
+
+    Raises:
+        ConfigError: The address is taken, or not one of this machine's.
+    """
+    host, port = settings.server.host, settings.server.port
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listening = socket.socket(family, socket.SOCK_STREAM)
+    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    listening.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BUFFER_BYTES)
+    try:
+        listening.bind((host, port))
+    except OSError as error:
+        listening.close()
+        raise ConfigError(
+            f"server: can't listen on {host} port {port}: {error.strerror}. Stop what uses it, or choose another "
+            "port: server.port in config.yaml, or --port."
+        ) from error
+    listening.setblocking(False)
+    return listening

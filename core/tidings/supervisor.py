@@ -1,0 +1,34 @@
+"""Background work that must go on: a task that fails is reported and started again."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+
+from structlog.typing import FilteringBoundLogger
+
+from tidings.contracts import Clock
+from tidings.health import Component
+
+_RESTART_SECONDS = 1.0
+_LONGEST_RESTART_SECONDS = 60.0
+
+
+async def keep_running(
+    work: Callable[[], Awaitable[None]], component: Component, clock: Clock, log: FilteringBoundLogger
+) -> None:
+    """Run `work` until it returns; if it raises, say so once and run it again, ever more slowly."""
+    wait_seconds = _RESTART_SECONDS
+    while True:
+        started = clock.monotonic()
+        try:
+            await work()
+        except Exception as error:  # noqa: BLE001 - a defect in one task must not stop the server
+            if clock.monotonic() - started > _LONGEST_RESTART_SECONDS:
+                wait_seconds = _RESTART_SECONDS
+            if not component.reason:
+                log.error("task_failed", task=component.name, exc_info=error)
+            component.down(f"{type(error).__name__}: {error}")
+            await clock.sleep(wait_seconds)
+            wait_seconds = min(wait_seconds * 2, _LONGEST_RESTART_SECONDS)
+        else:
+            return

@@ -1,0 +1,239 @@
+"""Flow A: a webhook comes in, is verified, understood, committed to disk, and only then answered 2xx."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
+
+from starlette.types import Receive, Scope, Send
+from structlog.typing import FilteringBoundLogger
+
+from tidings.contracts import Clock, Connector, DeliveryKey, Item, Keys, Parsed, Receives, WebhookRequest
+from tidings.errors import NotFound, Rejected, Unavailable
+from tidings.event import encode_json
+from tidings.health import Health
+from tidings.journal import SqlJournal
+from tidings.metrics import Metrics
+from tidings.ratelimit import Decision, Limiter, address_key
+from tidings.registrations import Target
+
+_BODY_SECONDS = 30.0  # for the whole body to arrive
+_MOST_TARGETS = 10_000
+
+
+class _Limited(Exception):  # noqa: N818 - an answer, not an error
+    """The registration has used up its configured limit."""
+
+    def __init__(self, decision: Decision) -> None:
+        super().__init__("This registration has reached limits.webhooks_per_registration.")
+        self.decision = decision
+
+
+class Webhooks:
+    """The endpoint `/api/webhooks/{platform}/{registration}`, as an ASGI application.
+
+    Args:
+        connectors: By platform.
+        find: Reads the target of an address from the database.
+        most_bytes: Larger bodies are refused with 413.
+        failures: Counts requests that fail verification, by address.
+        registration_limits: Limits valid deliveries by registration, where that is configured.
+    """
+
+    def __init__(
+        self,
+        connectors: Mapping[str, Connector],
+        find: Callable[[str, str], Awaitable[Target]],
+        journal: SqlJournal,
+        clock: Clock,
+        log: FilteringBoundLogger,
+        metrics: Metrics,
+        health: Health,
+        *,
+        most_bytes: int,
+        failures: Limiter | None,
+        registration_limits: Limiter | None,
+    ) -> None:
+        self._connectors = connectors
+        self._find = find
+        self._journal = journal
+        self._clock = clock
+        self._log = log
+        self._metrics = metrics
+        self._health = health
+        self._most_bytes = most_bytes
+        self._failures = failures
+        self._registration_limits = registration_limits
+        self._targets: dict[tuple[str, str], Target] = {}
+        self._counters: dict[tuple[str, str], Any] = {}
+
+    def forget_targets(self) -> None:
+        """Registrations or users have changed: read them again."""
+        self._targets.clear()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Take one delivery."""
+        started = self._clock.monotonic()
+        platform, ref = scope["path_params"]["platform"], scope["path_params"]["ref"]
+        fields: dict[str, Any] = {"platform": platform}
+        headers: dict[str, str] = {}
+        try:
+            body = await self._read_body(scope, receive)
+            if body is None:
+                return  # the sender went away in the middle
+            status, answer = await self._take(scope, platform, ref, body, fields)
+            outcome = "repeated" if answer["duplicate"] else "stored"
+        except Rejected as error:
+            status, outcome = error.status, "refused"
+            answer = {"error": {"code": "refused", "message": str(error)}}
+            if status in {401, 404} and self._failures is not None:
+                # Counted after the verdict, so that what a platform signed is taken from a busy address too.
+                decision = self._failures.hit(address_key(_address(scope)), started)
+                if not decision.allowed:
+                    status, headers = 429, decision.headers()
+        except _Limited as error:
+            status, outcome, headers = 429, "limited", error.decision.headers()
+            answer = {"error": {"code": "rate_limited", "message": str(error)}}
+        except Unavailable as error:
+            status, outcome = 503, "unavailable"
+            answer = {"error": {"code": "unavailable", "message": str(error)}}
+            headers = {"retry-after": str(round(error.retry_after_seconds or 5))}
+        await _respond(send, status, answer, headers)
+        seconds = self._clock.monotonic() - started
+        if platform not in self._connectors:
+            platform = "unknown"  # what strangers invent must not become a metric
+        self._count(platform, outcome).inc()
+        self._time(platform).observe(seconds)
+        if outcome == "refused":
+            fields["reason"] = answer["error"]["message"]
+            fields["address"] = _address(scope)
+        self._log.info("delivery", outcome=outcome, status=status, ms=round(seconds * 1000, 2), **fields)
+
+    async def _take(
+        self, scope: Scope, platform: str, ref: str, body: bytes, fields: dict[str, Any]
+    ) -> tuple[int, dict[str, Any]]:
+        connector = self._connectors.get(platform)
+        if not isinstance(connector, Receives):
+            raise Rejected(f"Nothing here takes webhooks for {platform[:64]!r}.", status=404)
+        target = await self._target(platform, ref)
+        fields["user"] = target.user_id
+        fields["registration"] = target.registration_id
+        request = WebhookRequest(
+            scope["method"], scope["path"], scope["query_string"].decode("latin-1"), _headers(scope), body
+        )
+        keys = Keys(target.secrets) if target.secrets else connector.shared_keys
+        parsed = self._understand(connector, platform, request, keys)
+        fields["kind"] = parsed.kind
+        fields["delivery"] = parsed.delivery_id
+        if self._registration_limits is not None:
+            decision = self._registration_limits.hit(target.registration_id, self._clock.monotonic())
+            if not decision.allowed:
+                raise _Limited(decision)
+        outcome = await self._journal.enqueue(
+            Item(
+                user_id=target.user_id,
+                events=parsed.events,
+                via="webhook",
+                delivery=DeliveryKey(target.registration_id, parsed.delivery_id) if parsed.delivery_id else None,
+            )
+        )
+        if parsed.events:
+            fields["event"] = parsed.events[0].id
+        appended = outcome.appended
+        return 200, {
+            "status": "stored",
+            "events": appended.fresh,
+            "duplicate": appended.repeated or (bool(parsed.events) and not appended.fresh),
+        }
+
+    def _understand(
+        self, connector: Connector, platform: str, request: WebhookRequest, keys: Keys
+    ) -> Parsed:
+        assert isinstance(connector, Receives)
+        try:
+            connector.verify(request, keys, self._clock.now())
+            parsed = connector.parse(request)
+        except Rejected:
+            raise
+        except Exception as error:
+            self._health.component(f"connector/{platform}").down(f"{type(error).__name__} while reading a delivery")
+            raise
+        return parsed
+
+    async def _target(self, platform: str, ref: str) -> Target:
+        target = self._targets.get((platform, ref))
+        if target is None:
+            try:
+                target = await self._find(platform, ref)
+            except NotFound as error:
+                raise Rejected(
+                    f"There is no webhook address /api/webhooks/{platform}/{ref[:64]}. "
+                    "`tidings webhook list` shows those there are.",
+                    status=404,
+                ) from error
+            if len(self._targets) >= _MOST_TARGETS:
+                self._targets.clear()
+            self._targets[platform, ref] = target
+        return target
+
+    async def _read_body(self, scope: Scope, receive: Receive) -> bytes | None:
+        """The raw body, or None if the sender went away.
+
+        Raises:
+            Rejected: It is too large (413), or does not arrive in time (408).
+        """
+        too_large = Rejected(f"The body is larger than {self._most_bytes} bytes.", status=413)
+        for name, value in scope["headers"]:
+            if name == b"content-length" and value.isdigit() and int(value) > self._most_bytes:
+                raise too_large
+        chunks: list[bytes] = []
+        size = 0
+        try:
+            async with asyncio.timeout(_BODY_SECONDS):
+                while True:
+                    message = await receive()
+                    if message["type"] == "http.disconnect":
+                        return None
+                    chunk = message.get("body", b"")
+                    size += len(chunk)
+                    if size > self._most_bytes:
+                        raise too_large
+                    chunks.append(chunk)
+                    if not message.get("more_body", False):
+                        return chunks[0] if len(chunks) == 1 else b"".join(chunks)
+        except TimeoutError:
+            raise Rejected("The body did not arrive in time.", status=408) from None
+
+    def _count(self, platform: str, outcome: str) -> Any:
+        counter = self._counters.get((platform, outcome))
+        if counter is None:
+            counter = self._counters[platform, outcome] = self._metrics.deliveries.labels(platform, outcome)
+        return counter
+
+    def _time(self, platform: str) -> Any:
+        histogram = self._counters.get((platform, ""))
+        if histogram is None:
+            histogram = self._counters[platform, ""] = self._metrics.delivery_seconds.labels(platform)
+        return histogram
+
+
+def _headers(scope: Scope) -> dict[str, str]:
+    headers: dict[str, str] = {}
+    for raw_name, raw_value in scope["headers"]:
+        name, value = str(raw_name, "latin-1"), str(raw_value, "latin-1")
+        headers[name] = f"{headers[name]}, {value}" if name in headers else value
+    return headers
+
+
+def _address(scope: Scope) -> str:
+    client = scope.get("client")
+    return client[0] if client else "unknown"
+
+
+async def _respond(send: Send, status: int, answer: dict[str, Any], headers: Mapping[str, str]) -> None:
+    body = encode_json(answer)
+    raw = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
+    raw.extend((name.encode(), value.encode()) for name, value in headers.items())
+    await send({"type": "http.response.start", "status": status, "headers": raw})
+    await send({"type": "http.response.body", "body": body})

@@ -1,0 +1,1 @@
+"""Buses: how nodes wake one another."""

@@ -1,0 +1,82 @@
+"""A delivery's payload: content type and bytes -> a JSON object, whatever is in it."""
+
+from __future__ import annotations
+
+import json
+from typing import Any, Final
+from urllib.parse import unquote_to_bytes
+
+import msgspec
+
+from tidings.contracts import WebhookRequest
+from tidings.errors import Rejected
+from tidings_github.fields import Payload
+
+_JSON: Final = "application/json"
+_FORM: Final = "application/x-www-form-urlencoded"
+_LONGEST_INTEGER: Final = 20  # characters of a 64-bit integer with its sign
+
+
+def payload(request: WebhookRequest) -> Payload:
+    """The JSON object in the body, also where GitHub's default `payload=` form wraps it.
+
+    An object nested too deep to read counts as empty.
+
+    Raises:
+        Rejected: Another content type (415), or no JSON object (400).
+    """
+    content_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if content_type == _JSON:
+        text = request.body
+    elif content_type == _FORM:
+        text = _form_field(request.body)
+    else:
+        raise Rejected(
+            f"The content type must be {_JSON} or {_FORM}. Choose one of them on the webhook at GitHub.",
+            status=415,
+        )
+    value = _decode(text)
+    if not isinstance(value, dict):
+        raise Rejected("The body is not a JSON object.", status=400)
+    return value
+
+
+def _form_field(body: bytes) -> bytes:
+    """The field `payload` of a form.
+
+    By hand: a general parser would build millions of fields from a large body.
+    """
+    start = 0 if body.startswith(b"payload=") else body.find(b"&payload=") + 1
+    if start == 0 and not body.startswith(b"payload="):
+        raise Rejected("The form has no field `payload`.", status=400)
+    value = body[start + len(b"payload=") :].partition(b"&")[0]
+    return unquote_to_bytes(value.replace(b"+", b" "))
+
+
+def _decode(text: bytes) -> Any:
+    try:
+        return _fast.decode(text)
+    except RecursionError:
+        return {}
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        # Lone surrogates, bare control characters, NaN, integers of thousands of digits, bytes that are no
+        # UTF-8: the strict decoder refuses them, and yet there is news to tell.
+        return _decode_leniently(text)
+
+
+def _decode_leniently(text: bytes) -> Any:
+    try:
+        return _lenient.decode(text.decode("utf-8-sig", "replace"))
+    except RecursionError:
+        return {}
+    except ValueError:
+        raise Rejected("The body is not JSON.", status=400) from None
+
+
+def _integer(digits: str) -> int | None:
+    """None beyond 64 bits: Python refuses to print very long integers, and GitHub sends none."""
+    return int(digits) if len(digits) <= _LONGEST_INTEGER else None
+
+
+_fast = msgspec.json.Decoder()
+_lenient = json.JSONDecoder(strict=False, parse_int=_integer, parse_constant=lambda _: None)

@@ -1,0 +1,1 @@
+"""Transports: how news reaches a client."""

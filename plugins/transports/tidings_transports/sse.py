@@ -1,0 +1,218 @@
+"""Server-Sent Events (https://html.spec.whatwg.org/multipage/server-sent-events.html).
+
+`GET /api/sse/stream` is plain ASGI: a frame is encoded once and written straight to each connection.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Awaitable, Iterable, Sequence
+from urllib.parse import parse_qs
+
+import anyio
+import anyio.lowlevel
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import BaseRoute, Route
+from starlette.types import Receive, Scope, Send
+
+from tidings.asgi import header, offer
+from tidings.config import Duration
+from tidings.context import Context
+from tidings.contracts import Clock, Sink, Subscription, Transport
+from tidings.event import MESSAGE_TYPE, Cursor, Entry, Gap
+from tidings.hooks import Options, Plugin, hookimpl
+from tidings.selection import parse_selection
+
+_HEADERS = [
+    (b"content-type", b"text/event-stream; charset=utf-8"),
+    (b"cache-control", b"no-store, no-transform"),  # no-transform: a proxy that compresses would buffer
+    (b"x-accel-buffering", b"no"),  # nginx: pass every byte on at once
+]
+_HEARTBEAT = b": heartbeat\n\n"
+_STREAMS_PER_TURN = 250
+
+
+class SseOptions(Options):
+    """Options of the transport `sse`.
+
+    Attributes:
+        heartbeat: Longest silence on a stream; keep it below every proxy's time-out.
+        retry: How long a browser waits before it reconnects.
+    """
+
+    heartbeat: Duration = 15.0
+    retry: Duration = 3.0
+
+
+class SsePlugin(Plugin):
+    """Offers the transport `sse`."""
+
+    options_model = SseOptions
+    options: SseOptions
+
+    @hookimpl
+    def tidings_transports(self, context: Context) -> Iterable[Transport]:
+        """The one transport."""
+        return [Sse(self.options, context)]
+
+
+def event_name(entry: Entry) -> str:
+    """The SSE event name under which a browser's listener gets an entry."""
+    if entry.type == MESSAGE_TYPE:
+        return "message"
+    if entry.platform == "tidings":
+        return "token_refresh" if entry.type.startswith("org.tidings.token.") else "connection_status"
+    return "webhook_received" if entry.via in {"webhook", "streaming"} else "platform_sync"
+
+
+def named_frame(entry: Entry) -> bytes:
+    """An entry as a frame with an `event:` line."""
+    return b"id: %b\nevent: %b\ndata: %b\n\n" % (
+        str(entry.cursor).encode(),
+        event_name(entry).encode(),
+        entry.cloudevent(),
+    )
+
+
+def unnamed_frame(entry: Entry) -> bytes:
+    """An entry as a frame that a browser gives to `onmessage`."""
+    return b"id: %b\ndata: %b\n\n" % (str(entry.cursor).encode(), entry.cloudevent())
+
+
+def cursor_frame(cursor: Cursor) -> bytes:
+    """Moves the client's `Last-Event-ID` without an event."""
+    return b"id: %b\nevent: cursor\ndata: {}\n\n" % str(cursor).encode()
+
+
+class SseSink(Sink):
+    """The server's end of one stream."""
+
+    __slots__ = ("_clock", "_cut", "_send", "last_write", "told_seq")
+
+    def __init__(self, clock: Clock, send: Send, cut: anyio.CancelScope) -> None:
+        self.last_write = clock.monotonic()
+        self.told_seq = -1  # of the last cursor frame
+        self._clock = clock
+        self._send = send
+        self._cut = cut
+
+    def offer(self, frame: bytes) -> Awaitable[None] | None:
+        """See `Sink.offer`."""
+        self.last_write = self._clock.monotonic()
+        return offer(self._send, {"type": "http.response.body", "body": frame, "more_body": True})
+
+    def gap(self, gap: Gap, cursor: Cursor) -> bytes:
+        """See `Sink.gap`."""
+        return b"id: %b\nevent: gap\ndata: %b\n\n" % (str(cursor).encode(), gap.encode())
+
+    async def finish(self, reason: str) -> None:
+        """See `Sink.finish`."""
+        frame = b'event: closed\ndata: {"reason":"%b"}\n\n' % reason.encode()
+        try:
+            await self._send({"type": "http.response.body", "body": frame, "more_body": False})
+        finally:
+            # Ends the request: at once after the last frame, and also for a client that does not read.
+            self._cut.cancel()
+
+
+class Sse(Transport):
+    """The transport: its routes, its open streams and their heartbeats."""
+
+    name = "sse"
+
+    def __init__(self, options: SseOptions, context: Context) -> None:
+        self._options = options
+        self._context = context
+        self._streams: dict[Subscription, SseSink] = {}
+
+    def routes(self) -> Sequence[BaseRoute]:
+        """See `Transport.routes`."""
+        return [
+            Route("/api/sse/stream", StreamEndpoint(self), methods=["GET"], name="sse_stream"),
+            Route("/api/sse/stats", self._stats, methods=["GET"], name="sse_stats"),
+            Route("/api/sse/health", self._health, methods=["GET"], name="sse_health"),
+        ]
+
+    async def run(self) -> None:
+        """Keep silent streams alive."""
+        clock = self._context.clock
+        third = self._options.heartbeat / 3
+        while True:
+            await clock.sleep(third)
+            now = clock.monotonic()
+            for count, (subscription, sink) in enumerate(list(self._streams.items()), 1):
+                if now - sink.last_write >= 2 * third:
+                    self._beat(subscription, sink)
+                if count % _STREAMS_PER_TURN == 0:
+                    await anyio.lowlevel.checkpoint()
+
+    def _beat(self, subscription: Subscription, sink: SseSink) -> None:
+        cursor = subscription.cursor
+        if cursor.seq > max(subscription.sent_seq, sink.told_seq):
+            # The filter withheld something: without this the client would resume far behind.
+            sink.told_seq = cursor.seq
+            subscription.offer(cursor_frame(cursor))
+        else:
+            subscription.offer(_HEARTBEAT)
+
+    async def stream(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one stream until the client or the server ends it."""
+        context = self._context
+        principal = await context.access.enter_stream(scope)
+        query = parse_qs(scope["query_string"].decode("latin-1"))
+        selection = parse_selection(",".join(query.get("types", ())), ",".join(query.get("platforms", ())))
+        position = header(scope, b"last-event-id") or query.get("after", [""])[0]
+        named = query.get("named", ["true"])[0] not in {"false", "0"}
+        with anyio.CancelScope() as cut:
+            sink = SseSink(context.clock, send, cut)
+            subscription = await context.streams.open(
+                principal,
+                sink,
+                after=Cursor.parse(position) if position else None,
+                selection=selection,
+                encode=named_frame if named else unnamed_frame,
+                transport=self.name,
+            )
+            try:
+                await send({"type": "http.response.start", "status": 200, "headers": _HEADERS})
+                opening = b"retry: %d\n\n" % (self._options.retry * 1000) + cursor_frame(subscription.cursor)
+                sink.told_seq = subscription.cursor.seq
+                await send({"type": "http.response.body", "body": opening, "more_body": True})
+                self._streams[subscription] = sink
+                subscription.start()
+                while (await receive())["type"] != "http.disconnect":
+                    pass
+            finally:
+                self._streams.pop(subscription, None)
+                subscription.close()
+
+    async def _stats(self, request: Request) -> Response:
+        principal = await self._context.access.require(request.scope, "read")
+        everyone = "admin" in principal.scopes
+        open_now = [one for one in self._streams if everyone or one.principal.user_id == principal.user_id]
+        states = Counter(one.state for one in open_now)
+        return JSONResponse(
+            {
+                "streams": len(open_now),
+                "users": len({one.principal.user_id for one in open_now}),
+                "live": states["live"],
+                "lagging": states["lagging"],
+                "reading": states["reading"],
+                "frames": sum(one.frames for one in open_now),
+            }
+        )
+
+    async def _health(self, _request: Request) -> Response:
+        return JSONResponse({"status": "ok"})
+
+
+class StreamEndpoint:
+    """The stream as an ASGI application, which Starlette calls without wrapping it."""
+
+    def __init__(self, transport: Sse) -> None:
+        self._transport = transport
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one stream."""
+        await self._transport.stream(scope, receive, send)

@@ -1,0 +1,42 @@
+import asyncio
+from datetime import timedelta
+
+from tidings.testing.clock import FakeClock
+
+
+async def test_sleepers_wake_in_order_each_at_its_own_instant():
+    clock, woken = FakeClock(), []
+    start = clock.now()
+
+    async def sleeper(name: str, seconds: float) -> None:
+        await clock.sleep(seconds)
+        woken.append((name, (clock.now() - start).total_seconds(), clock.monotonic()))
+
+    tasks = [asyncio.create_task(sleeper(name, seconds)) for name, seconds in (("late", 3), ("soon", 1))]
+    await clock.advance(0.5)
+    assert woken == []
+    await clock.advance(2.5)
+    assert woken == [("soon", 1.0, 1.0), ("late", 3.0, 3.0)]
+    await asyncio.gather(*tasks)
+    assert clock.now() == start + timedelta(seconds=3)
+
+
+async def test_who_sleeps_again_on_the_way_wakes_again():
+    clock, ticks = FakeClock(), []
+
+    async def tick() -> None:
+        while True:
+            await clock.sleep(1)
+            ticks.append(clock.monotonic())
+
+    task = asyncio.create_task(tick())
+    await clock.advance(3.5)
+    assert ticks == [1.0, 2.0, 3.0]
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    await clock.advance(10)
+    assert len(ticks) == 3
+
+
+async def test_no_sleep_at_all_only_lets_others_run():
+    await FakeClock().sleep(0)

@@ -1,0 +1,148 @@
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from sqlalchemy import update
+
+from stores import Store, opened, stored_bytes
+from tidings.accounts import remove_user
+from tidings.errors import NotFound
+from tidings.event import UserId
+from tidings.facts import REGISTRATIONS_CHANGED, counted
+from tidings.keys import KeyRing
+from tidings.registrations import (
+    Target,
+    add_registration,
+    find_target,
+    list_registrations,
+    remove_registration,
+    secrets_exist,
+)
+from tidings.schema import platform_webhooks
+from tidings.vault import Vault, VaultError
+
+VAULT = Vault(KeyRing({"a": b"a" * 32}))
+
+
+@pytest.fixture
+async def store(tmp_path: Path) -> AsyncIterator[Store]:
+    async with opened(tmp_path) as store:
+        yield store
+
+
+async def add(store: Store, user_id: UserId, platform: str = "github") -> tuple[str, str]:
+    await store.clock.advance(1)
+    now = store.clock.now()
+    return await store.write(
+        lambda connection: add_registration(connection, VAULT, user_id=user_id, platform=platform, now=now)
+    )
+
+
+async def find(store: Store, ref: str, platform: str = "github") -> Target:
+    return await store.read(lambda connection: find_target(connection, VAULT, platform=platform, ref=ref))
+
+
+async def test_a_registration_is_found_with_its_secret(store: Store):
+    anna = await store.add_user("anna")
+    registration_id, secret = await add(store, anna.id)
+    assert registration_id.startswith("whk")
+    assert len(registration_id) == 27
+    assert len(secret) == 43
+    assert await find(store, registration_id) == Target(anna.id, "anna", registration_id, (secret.encode(),))
+
+
+async def test_a_secret_is_stored_sealed_and_never_shown(store: Store, tmp_path: Path):
+    registration_id, secret = await add(store, (await store.add_user("anna")).id)
+    assert secret.encode() not in stored_bytes(tmp_path)
+    assert secret not in repr(await find(store, registration_id))
+    assert secret not in repr(await store.read(list_registrations))
+
+
+async def test_a_user_is_verified_by_any_of_their_own_secrets(store: Store):
+    anna, bert = await store.add_user("anna"), await store.add_user("bert")
+    _, first = await add(store, anna.id)
+    _, second = await add(store, anna.id)
+    await add(store, anna.id, "slack")
+    await add(store, bert.id)
+    for ref in ("anna", "ANNA", str(anna.id)):
+        target = await find(store, ref)
+        assert target == Target(anna.id, "anna", f"user:{anna.id}:github", (second.encode(), first.encode()))
+
+
+async def test_a_user_without_a_registration_has_no_secret_of_their_own(store: Store):
+    anna = await store.add_user("anna")
+    await add(store, anna.id, "slack")
+    assert await find(store, "anna") == Target(anna.id, "anna", "user:1:github", ())
+
+
+async def test_a_registration_serves_no_other_platform(store: Store):
+    registration_id, _ = await add(store, (await store.add_user("anna")).id)
+    with pytest.raises(NotFound):
+        await find(store, registration_id, "slack")
+
+
+@pytest.mark.parametrize("ref", ["", "nobody", "99", "whk" + "a" * 24, "whk", "\0", "ä"])
+async def test_an_unknown_address_is_not_found(store: Store, ref: str):
+    await add(store, (await store.add_user("anna")).id)
+    with pytest.raises(NotFound):
+        await find(store, ref)
+
+
+async def test_a_secret_moved_to_another_registration_does_not_open(store: Store):
+    anna, mallory = await store.add_user("anna"), await store.add_user("mallory")
+    victim, _ = await add(store, anna.id)
+    attacker, _ = await add(store, mallory.id)
+
+    def swap(connection) -> None:
+        sealed = connection.execute(
+            platform_webhooks.select().where(platform_webhooks.c.id == attacker)
+        ).one()
+        connection.execute(
+            update(platform_webhooks).where(platform_webhooks.c.id == victim).values(secret=sealed.secret)
+        )
+
+    await store.write(swap)
+    with pytest.raises(VaultError):
+        await find(store, victim)
+
+
+async def test_a_removed_registration_is_gone(store: Store):
+    anna, bert = await store.add_user("anna"), await store.add_user("bert")
+    registration_id, _ = await add(store, anna.id)
+    assert await store.read(secrets_exist)
+    with pytest.raises(NotFound):
+        await store.write(lambda c: remove_registration(c, registration_id, user_id=bert.id))
+    await store.write(lambda c: remove_registration(c, registration_id, user_id=anna.id))
+    with pytest.raises(NotFound):
+        await find(store, registration_id)
+    with pytest.raises(NotFound):
+        await store.write(lambda c: remove_registration(c, registration_id))
+    assert not await store.read(secrets_exist)
+
+
+async def test_registrations_are_listed_by_owner(store: Store):
+    anna, bert = await store.add_user("anna"), await store.add_user("bert")
+    first, _ = await add(store, anna.id)
+    second, _ = await add(store, bert.id, "slack")
+    both = await store.read(list_registrations)
+    assert [(r.id, r.user_name, r.platform) for r in both] == [
+        (first, "anna", "github"),
+        (second, "bert", "slack"),
+    ]
+    assert await store.read(lambda c: list_registrations(c, bert.id)) == both[1:]
+
+
+async def test_every_change_is_announced(store: Store):
+    async def announced() -> int:
+        return await store.read(lambda c: counted(c, REGISTRATIONS_CHANGED))
+
+    counts = [await announced()]
+    anna = await store.add_user("anna")
+    counts.append(await announced())
+    registration_id, _ = await add(store, anna.id)
+    counts.append(await announced())
+    await store.write(lambda c: remove_registration(c, registration_id))
+    counts.append(await announced())
+    await store.write(lambda c: remove_user(c, anna.id))
+    counts.append(await announced())
+    assert counts == [0, 1, 2, 3, 4]
