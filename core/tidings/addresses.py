@@ -39,6 +39,14 @@ def derived_url(server: Mapping[str, Any]) -> str:
     return f"http://{f'[{host}]' if ':' in host else host}:{server['port']}"
 
 
+def is_loopback(host: str) -> bool:
+    """Whether only this machine can reach a server at `host`."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost" or host.endswith(".localhost")
+
+
 def public_url(url: str) -> str:
     """An http(s) URL without a query, and without a slash at its end.
 

@@ -140,13 +140,19 @@ class Server(Section):
     port: Annotated[Whole, Field(ge=0, le=65535)] = 8080
     """The port to listen on. 0 takes any free one."""
     public_url: Annotated[str, AfterValidator(addresses.public_url)] = Field(
-        default_factory=addresses.derived_url
+        default_factory=addresses.derived_url,
+        validate_default=False,  # as derived it may have port 0, until the real one is known
     )
     """Where browsers and platforms reach tidings. Default: http://, host and port."""
     allowed_origins: tuple[Annotated[str, AfterValidator(addresses.allowed_origin)], ...] = ()
     """Origins of other web pages that may call the API."""
     trusted_proxies: tuple[Network, ...] = ()
     """Addresses and networks of proxies whose X-Forwarded-For and X-Forwarded-Proto are believed."""
+
+    @property
+    def local_url(self) -> str:
+        """Where this machine itself reaches the server, with no proxy between."""
+        return addresses.derived_url({"host": self.host, "port": self.port})
 
     @model_validator(mode="before")
     @classmethod

@@ -7,6 +7,7 @@ few that read. Everything else in tidings is SQLAlchemy Core that PostgreSQL und
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import fcntl
 import os
 from collections.abc import Callable, Iterator, Sequence
@@ -230,6 +231,26 @@ def size_bytes(connection: Connection) -> int:
     return int(pages - free) * int(connection.exec_driver_sql("PRAGMA page_size").scalar_one())
 
 
+def integrity_problems(connection: Connection) -> list[str]:
+    """What is broken inside the database file; reads all of it."""
+    found = connection.exec_driver_sql("PRAGMA integrity_check").scalars()
+    return [str(problem) for problem in found if problem != "ok"]
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Holder:
+    """The server at work on a database.
+
+    Attributes:
+        url: Where this machine reaches it, without a proxy between.
+        public_url: Where people and platforms reach it.
+    """
+
+    process_id: int
+    url: str
+    public_url: str
+
+
 class ServerLock:
     """Held by the one server of a SQLite database; a second one is refused.
 
@@ -241,8 +262,8 @@ class ServerLock:
         self._path = path.with_name(path.name + ".lock")
         self._file: int | None = None
 
-    def acquire(self) -> None:
-        """Take the lock.
+    def acquire(self, *, url: str = "", public_url: str = "") -> None:
+        """Take the lock, and note for other processes where this server is (see `Holder`).
 
         Raises:
             Conflict: Another server holds it.
@@ -252,18 +273,38 @@ class ServerLock:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
-            holder = os.read(file, 32).decode("ascii", "replace").strip() or "unknown"
             os.close(file)
+            holder = self.holder()
             raise Conflict(
-                f"Another tidings server (process {holder}) already uses {self._path.with_suffix('')}. "
-                "Stop it, or give this one a database of its own: `database:` in its config.yaml."
+                f"Another tidings server (process {holder.process_id if holder else 'unknown'}) already "
+                f"uses {self._path.with_suffix('')}. Stop it, or give this one a database of its own: "
+                "`database:` in its config.yaml."
             ) from error
         os.ftruncate(file, 0)
-        os.write(file, f"{os.getpid()}\n".encode())
+        os.write(file, f"{os.getpid()}\n{url}\n{public_url}\n".encode())
         self._file = file
 
     def release(self) -> None:
         """Let go; the file stays, so that nobody races to remove it."""
         if self._file is not None:
+            os.ftruncate(self._file, 0)
             os.close(self._file)
             self._file = None
+
+    def holder(self) -> Holder | None:
+        """The server that holds the lock, by its own note; None where that process is gone.
+
+        Does not try the lock itself: a server that starts in that moment would be refused.
+        """
+        try:
+            process_id, url, public_url = self._path.read_text("utf-8").splitlines()
+            holder = Holder(int(process_id), url, public_url)
+        except (OSError, ValueError):
+            return None
+        try:
+            os.kill(holder.process_id, 0)
+        except PermissionError:
+            return holder  # somebody else's process, so there is one
+        except OSError:
+            return None
+        return holder

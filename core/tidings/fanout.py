@@ -98,16 +98,16 @@ class Fanout:
         transport: str,
     ) -> LiveSubscription:
         """See `tidings.contracts.Streams.open`."""
+        watch = await self._watch(principal.user_id)
+        # No await from here to the end: streams opened at once must all be counted, and all be drained.
         if self._draining:
             raise Unavailable("The server is shutting down.", retry_after_seconds=2)
-        open_now = self._watches.get(principal.user_id)
-        if self._most_streams is not None and open_now and len(open_now.subscriptions) >= self._most_streams:
+        if self._most_streams is not None and len(watch.subscriptions) >= self._most_streams:
             raise Denied(
                 f"You have {self._most_streams} streams open, as many as this server allows. Close one first.",
                 status=429,
                 code="too_many_streams",
             )
-        watch = await self._watch(principal.user_id)
         position = Cursor(watch.epoch, watch.newest) if after is None else after
         subscription = LiveSubscription(self, principal, sink, position, selection, encode, transport)
         watch.subscriptions[subscription] = None

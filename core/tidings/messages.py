@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import re
 import secrets
 from collections.abc import Mapping, Sequence
@@ -105,7 +106,9 @@ class Messages:
             reached_user_id=0,
         )
         if connection.execute(statement.on_conflict_do_nothing()).rowcount:
-            request_job(connection, 0, JobRequest(_BROADCAST, message.id[-128:], {"id": message.id}), now)
+            # A digest: an id can be longer than a job's key, and cut it would be another admin's too.
+            key = hashlib.sha256(message.id.encode()).hexdigest()
+            request_job(connection, 0, JobRequest(_BROADCAST, key, {"id": message.id}), now)
 
     async def _continue(self, job: Job) -> None:
         broadcast_id = str(job.payload["id"])

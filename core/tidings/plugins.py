@@ -229,14 +229,16 @@ class _Loader:
         hooks = [name for name in dir(HookSpecs) if name.startswith("tidings_")]
         for name in dir(plugin):
             marked = manager.parse_hookimpl_opts(plugin, name)
-            if marked is not None and name not in hooks and not marked["optionalhook"]:
-                raise _DefectError(f"implements {name}, but there is no such hook.{near(name, hooks)}")
+            hook = (marked and marked["specname"]) or name
+            if marked is not None and hook not in hooks and not marked["optionalhook"]:
+                raise _DefectError(f"implements {hook}, but there is no such hook.{near(hook, hooks)}")
             if marked is None and name in hooks:
                 raise _DefectError(f"has {name} without @hookimpl, so it would never be called. Decorate it.")
         try:
             manager.register(plugin, name=key)
         except pluggy.PluginValidationError as error:
-            manager.unregister(name=key)
+            if manager.has_plugin(key):  # pluggy 1.6 leaves it half registered
+                manager.unregister(name=key)
             raise _DefectError(" ".join(str(error).split())) from error
 
 

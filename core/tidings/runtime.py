@@ -81,7 +81,7 @@ async def running(
     """
     clock = clock or SystemClock()
     lock = ServerLock(settings.database_path)
-    lock.acquire()
+    lock.acquire(url=settings.server.local_url, public_url=settings.server.public_url)
     try:
         database = Database(settings.database, synchronous=synchronous)
         try:

@@ -17,7 +17,7 @@ from tidings.services import Services
 # What the kernel holds for a client that does not read; without it 4 MB, and a slow client is noticed late.
 _SEND_BUFFER_BYTES = 64 * 1024
 _BACKLOG = 2048
-_SHUTDOWN_SECONDS = 3
+_SHUTDOWN_SECONDS = 2  # with what streams are given to end, and the last commits, less than 5
 
 
 class HttpServer(uvicorn.Server):

@@ -45,10 +45,8 @@ def validate(
             problem = document.problem(at, message + near(at[-1], known), at_key=True, label=at[:-1])
         else:
             problem = document.problem(at, message)
-        problems.setdefault(
-            at, problem
-        )  # each member of a union has its say about the same value; one is enough
-    return instance, list(problems.values())
+        problems.setdefault(at, problem)
+    return instance, [found for at, found in problems.items() if not _outdone(at, problems)]
 
 
 def near(word: object, words: Iterable[str]) -> str:
@@ -88,6 +86,11 @@ _WORDING: Final = {
     "dataclass_": "keys with values are expected, not {other}. Write them below this key, indented.",
     "url_": "{shown} is not a URL that fits. Write one such as https://example.org.",
 }
+
+
+def _outdone(at: KeyPath, others: Iterable[KeyPath]) -> bool:
+    """Whether another problem lies deeper: then a union's members disagree, and that one tells more."""
+    return any(len(other) > len(at) and other[: len(at)] == at for other in others)
 
 
 def _attempt(

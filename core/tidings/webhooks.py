@@ -139,7 +139,7 @@ class Webhooks:
             )
         )
         if parsed.events:
-            fields["event"] = parsed.events[0].id
+            fields["event_id"] = parsed.events[0].id
         appended = outcome.appended
         return 200, {
             "status": "stored",

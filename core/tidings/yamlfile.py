@@ -151,6 +151,8 @@ def parse(text: str, *, name: str, folder: Path, environ: Mapping[str, str]) -> 
         _fail(name, place, "the file must hold keys and values, such as `server:`.")
     builder = _Builder(name, environ)
     value = builder.build(root, ())
+    if value is None:
+        fail(builder.problems)
     return Document(
         name=name,
         folder=folder,

@@ -403,6 +403,12 @@ async def test_a_ticket_is_good_for_streams_alone(store: Store):
     assert (await denied(entrance.require(asked(query=f"ticket={text}"), "read"))).status == 401
 
 
+async def test_two_tickets_are_refused_though_they_are_good(store: Store):
+    entrance = gate(store)
+    text = await ticket(store, entrance)
+    assert (await denied(entrance.enter_stream(asked(query=f"ticket={text}&ticket={text}")))).status == 401
+
+
 @pytest.mark.parametrize("query", ["ticket=", "ticket=x", "ticket=%ff%00", "ticket=x&ticket=y", "ticket"])
 async def test_a_query_that_is_no_ticket_is_refused(store: Store, query: str):
     cookie = await session(store, await store.add_user("anna"))

@@ -217,7 +217,7 @@ async def test_nothing_that_logs_in_is_stored(store: Store, tmp_path: Path):
     assert digest(session.value) in content
     for secret in (spent, unspent, session.value):
         assert len(secret) == 43
-        assert secret.encode() not in content
+        assert secret[:16].encode() not in content
         assert secret not in repr(session)
 
 

@@ -47,7 +47,7 @@ async def test_a_tokens_text_is_not_stored(store: Store, tmp_path: Path):
     _, text = await make(store, await store.add_user("anna"), "read")
     content = stored_bytes(tmp_path)
     assert digest(text) in content
-    assert text.removeprefix("tdg_").encode() not in content
+    assert text[4:20].encode() not in content
 
 
 async def test_only_an_admin_can_have_an_admin_token_and_it_implies_the_rest(store: Store):

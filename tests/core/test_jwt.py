@@ -188,6 +188,12 @@ def test_a_header_of_any_shape_is_never_an_error(header: dict[str, Any]):
     assert header.get("alg", "HS256") == "HS256"
 
 
+def test_a_token_has_a_longest_length():
+    VERIFIER.verify(token(claims(extra="x" * 5_000)), NOW)
+    with pytest.raises(Denied, match="longer than 8192 bytes"):
+        VERIFIER.verify(token(claims(extra="x" * 6_000)), NOW)
+
+
 def test_the_secret_is_never_shown():
     assert SECRET not in repr(RULES)
     assert hashlib.sha256(SECRET.encode()).hexdigest() not in repr(RULES)

@@ -1,126 +1,17 @@
-"""Plugins of real distributions, written to a folder on sys.path."""
+"""Plugins: found, built, registered, and contained when they fail."""
 
 from __future__ import annotations
 
-import dataclasses
-import itertools
 import sys
-import textwrap
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from tidings.config import KINDS, Settings, load
-from tidings.context import Context
+from distributions import GOOD, Site, context, failure, loaded, problems
+from tidings.config import KINDS, load
 from tidings.contracts import Bus, Connector, Extra
 from tidings.errors import ConfigError, PluginError
-from tidings.plugins import InstalledPlugin, Loaded, LoadedPlugin, collect, installed, load_plugins
-
-CANARY = "hunter2-correct-horse"
-PROLOGUE = """
-'''A plugin.'''
-from pydantic import SecretStr, BaseModel, model_validator
-from tidings.contracts import Bus, Connector, Extra
-from tidings.durations import Duration
-from tidings.hooks import Options, Plugin, hookimpl
-from tidings.secret import Secret
-"""
-GOOD = """
-class Mine(Connector):
-    platform = display_name = "mine"
-
-class MinePlugin(Plugin):
-    bugs = "https://bugs.example/mine"
-
-    @hookimpl
-    def tidings_connectors(self, context):
-        return [Mine()]
-"""
-names = (f"tidings_throwaway_{number}" for number in itertools.count())
-
-
-class Site:
-    """A folder of installed distributions."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-
-    def install(
-        self,
-        source: str,
-        *,
-        name: str = "mine",
-        distribution: str = "acme",
-        group: str = "tidings.connectors",
-        target: str = "MinePlugin",
-        prologue: str = PROLOGUE,
-    ) -> str:
-        """Install a distribution with one module and one entry point; returns the module's name."""
-        module = next(names)
-        (self.folder / f"{module}.py").write_text(prologue + textwrap.dedent(source), "utf-8")
-        self.metadata(distribution, f"[{group}]\n{name} = {module}:{target}\n")
-        return module
-
-    def metadata(self, distribution: str, entry_points: str) -> None:
-        info = self.folder / f"{distribution}-1.2.dist-info"
-        info.mkdir()
-        (info / "METADATA").write_text(
-            f"Metadata-Version: 2.1\nName: {distribution}\nVersion: 1.2\nSummary: Made of cardboard.\n"
-        )
-        (info / "entry_points.txt").write_text(entry_points)
-
-
-@pytest.fixture
-def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Site:
-    monkeypatch.chdir(tmp_path)
-    folder = tmp_path / "site-packages"
-    folder.mkdir()
-    monkeypatch.syspath_prepend(folder)
-    # A bus that is always there, so that these tests need nothing of the shipped plugins.
-    Site(folder).install(
-        """
-        class BusPlugin(Plugin):
-            @hookimpl
-            def tidings_buses(self):
-                return []
-        """,
-        name="still", distribution="still", group="tidings.buses", target="BusPlugin",
-    )  # fmt: skip
-    return Site(folder)
-
-
-def settings(connectors: str) -> Settings:
-    text = f"plugins:\n  bus: {{still: }}\n  connectors:\n{textwrap.indent(connectors, '    ')}\n"
-    Path("config.yaml").write_text(text)
-    return load(Path("config.yaml"), {})
-
-
-def loaded(connectors: str = "mine:") -> Loaded:
-    return load_plugins(settings(connectors))
-
-
-def problems(connectors: str = "mine:") -> list[str]:
-    with pytest.raises(PluginError) as caught:
-        loaded(connectors)
-    return list(caught.value.problems)
-
-
-def failure(connectors: str = "mine:") -> tuple[str, str]:
-    """The reason and the traceback of the one plugin that failed."""
-    result = loaded(connectors)
-    (failed,) = result.failures
-    assert (failed.key, failed.distribution) == ("connector/mine", "acme 1.2")
-    assert [plugin.key for plugin in result.plugins] == ["bus/still"]
-    assert not result.manager.has_plugin("connector/mine")
-    return failed.reason, failed.traceback
-
-
-def context(plugin: LoadedPlugin) -> Context:
-    """A context that says no more than whose it is: the hooks here only look at that."""
-    given: dict[str, Any] = dict.fromkeys(field.name for field in dataclasses.fields(Context))
-    return Context(**given | {"plugin": plugin.key})
-
+from tidings.plugins import InstalledPlugin, collect, installed, load_plugins
 
 # --- finding ----------------------------------------------------------------------------------------------
 
@@ -182,137 +73,6 @@ def test_every_problem_with_plugins_is_told_at_once_in_the_order_of_the_file(sit
 def test_each_kind_has_words_of_its_own() -> None:
     for field in ("section", "noun", "group", "hook"):
         assert len({getattr(kind, field) for kind in KINDS}) == len(KINDS)
-
-
-# --- options ----------------------------------------------------------------------------------------------
-
-OPTIONS = """
-class Deep(BaseModel):
-    password: str = ""
-    inner: SecretStr | int | None = None
-
-class MineOptions(Options):
-    heartbeat: Duration = 15.0
-    name: str = ""
-    key: Secret = None
-    secret: SecretStr | None = None
-    keys: list[SecretStr] = []
-    by_name: dict[str, SecretStr] = {}
-    deep: Deep = Deep()
-    choice: int | list[int] | None = None
-
-    @model_validator(mode="after")
-    def refuse(self):
-        if self.name == "refuse":
-            raise ValueError(f"refused {self.key and self.key.get_secret_value()} {self.deep.password}")
-        if self.name == "defect":
-            raise KeyError(self.key.get_secret_value())
-        return self
-
-class MinePlugin(Plugin):
-    options_model = MineOptions
-
-    def __init__(self, options):
-        super().__init__(options)
-        if options.name == "raise":
-            raise RuntimeError(f"with {options.key.get_secret_value()}")
-
-    @hookimpl
-    def tidings_connectors(self, context):
-        raise RuntimeError(f"with {self.options.key.get_secret_value()}")
-"""
-
-
-def test_options_are_the_plugins_own_model(site: Site) -> None:
-    site.install(OPTIONS)
-    plugin = loaded("mine: {heartbeat: 2m, name: 10.10, choice: [1, 2], keys: [123]}").plugins[1]
-    options: Any = plugin.options
-    assert options is plugin.plugin.options
-    assert (options.heartbeat, options.name, options.choice) == (120.0, "10.10", [1, 2])
-    assert options.keys[0].get_secret_value() == "123"
-
-
-def test_required_is_no_option_of_the_plugin(site: Site) -> None:
-    site.install(OPTIONS)
-    assert loaded("mine: {required: true}").plugins[1].choice.required
-
-
-@pytest.mark.parametrize(
-    ("options", "expected"),
-    [
-        ("{heartbeat: soon}", "23: HERE.heartbeat: 'soon' is not a duration. Write 30s, 15m or 6h."),
-        ("{heartbeat: 15}", "23: HERE.heartbeat: 15 is not a duration. Write 30s, 15m or 6h."),
-        ("{heartbeat: 1:30}", "23: HERE.heartbeat: '1:30' is not a duration. Write 30s, 15m or 6h."),
-        (
-            "{hartbeat: 15s}",
-            ("12: HERE: no key named 'hartbeat'. Known: heartbeat, name, key, secret, keys, "
-            "by_name, deep, choice. Did you mean 'heartbeat'?"),
-        ),
-        ("{name: [a]}", "18: HERE.name: text is expected, not a list. Write text."),
-        (
-            "{choice: x}",
-            "20: HERE.choice: 'x' is not a whole number. Write it in digits, such as 10.",
-        ),
-        (
-            "{choice: [1, x]}",
-            "20: HERE.choice: a list is not a whole number. Write it in digits, such as 10.",
-        ),
-        (
-            "{deep: {inner: [a]}}",
-            "26: HERE.deep.inner: text is expected, not a list. Write text.",
-        ),
-    ],
-)  # fmt: skip
-def test_a_wrong_option_is_told_like_any_other(site: Site, options: str, expected: str) -> None:
-    site.install(OPTIONS)
-    told = problems(f"mine: {options}")
-    assert told == [f"config.yaml:4:{expected}".replace("HERE", "plugins.connectors.mine")]
-
-
-@pytest.mark.parametrize(
-    "options",
-    [
-        "{{key: [{0}]}}",
-        "{{key: {{a: {0}}}}}",
-        "{{key: {0}, name: refuse}}",
-        "{{secret: [{0}]}}",
-        "{{secret: {{file: [{0}]}}}}",
-        "{{keys: {0}}}",
-        "{{keys: [[{0}]]}}",
-        "{{by_name: {0}}}",
-        "{{by_name: {{a: [{0}]}}}}",
-        "{{deep: {0}}}",
-        "{{deep: [{0}]}}",
-        "{{deep: {{password: [{0}]}}}}",
-        "{{deep: {{password: {0}}}, name: refuse}}",
-        "{{deep: {{inner: [{0}]}}}}",
-        "{{deep: {{inner: {{x: {0}}}}}}}",
-        "{{key: {0}, heartbeat: {0}}}",
-        "{{unknown: {0}}}",
-    ],
-)
-def test_a_secret_option_never_stands_in_an_error(site: Site, options: str) -> None:
-    site.install(OPTIONS)
-    told = problems(f"mine: {options.format(CANARY)}")
-    assert told
-    assert not [problem for problem in told if CANARY in problem]
-
-
-@pytest.mark.parametrize("name", ["raise", "defect"])
-def test_a_secret_never_stands_in_the_report_of_a_failure(site: Site, name: str) -> None:
-    site.install(OPTIONS)
-    reason, trace = failure(f"mine: {{key: {CANARY}, name: {name}}}")
-    assert "[secret]" in reason
-    assert CANARY not in reason + trace
-
-
-def test_a_secret_never_stands_in_the_report_of_a_failing_hook(site: Site) -> None:
-    site.install(OPTIONS)
-    result = loaded(f"mine: {{key: {CANARY}}}")
-    assert collect(result, "tidings_connectors", context, Connector) == []
-    (failed,) = result.failures
-    assert "tidings_connectors raised RuntimeError: with [secret] (" in failed.reason
-    assert CANARY not in failed.traceback + repr(result)
 
 
 # --- isolation --------------------------------------------------------------------------------------------
@@ -377,6 +137,17 @@ def test_a_missing_module_is_told_apart_from_a_module_that_misses_another(site: 
     site.metadata("acme", "[tidings.connectors]\nmine = no_such_package.plugin:Mine\n")
     reason, _ = failure()
     assert reason == "its module no_such_package.plugin is missing. Install acme 1.2 again."
+
+
+def test_a_hook_may_have_another_name_than_its_method(site: Site) -> None:
+    site.install(
+        GOOD.replace("@hookimpl", "@hookimpl(specname='tidings_connectors')").replace(
+            "def tidings_c", "def c"
+        )
+    )
+    assert [offer.platform for _, offer in collect(loaded(), "tidings_connectors", context, Connector)] == [
+        "mine"
+    ]
 
 
 def test_a_hook_with_an_unknown_argument_is_reported(site: Site) -> None:

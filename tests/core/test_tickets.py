@@ -75,7 +75,7 @@ async def test_a_ticket_lends_the_right_to_read_and_no_other(store: Store):
 async def test_a_ticket_is_stored_as_a_hash(store: Store, tmp_path: Path):
     ticket = await issue(store, await by_token(store))
     assert digest(ticket) in stored_bytes(tmp_path)
-    assert ticket.encode() not in stored_bytes(tmp_path)
+    assert ticket[:16].encode() not in stored_bytes(tmp_path)
 
 
 async def test_a_ticket_must_be_used_within_thirty_seconds(store: Store):

@@ -113,6 +113,6 @@ def clip(value: str, length: int) -> str:
 
 def one_line(value: str, length: int = TITLE_LENGTH) -> str:
     """`value` on one line of at most `length` characters."""
-    if value.isprintable() and len(value) <= length:
+    if len(value) <= length and value.isprintable():
         return value.strip()
     return clip(clean(" ".join(value[: 4 * length].split())), length)

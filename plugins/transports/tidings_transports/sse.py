@@ -104,6 +104,7 @@ class SseSink(Sink):
 
     def gap(self, gap: Gap, cursor: Cursor) -> bytes:
         """See `Sink.gap`."""
+        self.told_seq = cursor.seq  # numbers told before may belong to another epoch
         return b"id: %b\nevent: gap\ndata: %b\n\n" % (str(cursor).encode(), gap.encode())
 
     async def finish(self, reason: str) -> None:
@@ -148,6 +149,8 @@ class Sse(Transport):
                     await anyio.lowlevel.checkpoint()
 
     def _beat(self, subscription: Subscription, sink: SseSink) -> None:
+        if subscription.state != "live":
+            return  # nothing would be written, so nothing counts as told
         cursor = subscription.cursor
         if cursor.seq > max(subscription.sent_seq, sink.told_seq):
             # The filter withheld something: without this the client would resume far behind.

@@ -27,9 +27,7 @@ def _row(event: str, payload: dict[str, Any]) -> recipes.Recipe:
     action = payload.get("action", "")
     if event == "pull_request" and action == "closed" and payload["pull_request"]["merged"]:
         action = "merged"
-    return next(
-        row for row in recipes.RECIPES if row.event in {event, "*"} and row.action in {action, "*"}
-    )
+    return next(row for row in recipes.RECIPES if row.event in {event, "*"} and row.action in {action, "*"})
 
 
 def _expected(event: str, payload: dict[str, Any]) -> str:
@@ -58,9 +56,7 @@ def test_every_id_is_made_as_the_table_says(
 
 
 def test_every_row_of_the_table_has_a_fixture() -> None:
-    used = {
-        _row(fixture.stem.partition("__")[0], json.loads(fixture.read_text())) for fixture in FIXTURES
-    }
+    used = {_row(fixture.stem.partition("__")[0], json.loads(fixture.read_text())) for fixture in FIXTURES}
     assert [row for row in recipes.RECIPES if row not in used] == []
 
 
@@ -91,7 +87,12 @@ def test_the_polled_copy_of_a_push_gives_the_pushed_one_s_id(
 ) -> None:
     body = (HERE / "fixtures" / "push__three_commits.json").read_bytes()
     pushed = json.loads(body)
-    polled = {"repository_id": 1296269, "ref": pushed["ref"], "before": pushed["before"], "head": pushed["after"]}
+    polled = {
+        "repository_id": 1296269,
+        "ref": pushed["ref"],
+        "before": pushed["before"],
+        "head": pushed["after"],
+    }
     as_pushed = {
         "repository": {"id": polled["repository_id"]},
         "ref": polled["ref"],
@@ -102,7 +103,9 @@ def test_the_polled_copy_of_a_push_gives_the_pushed_one_s_id(
     assert recipes.event_id("push", "", as_pushed, "another-guid") == made
 
 
-@pytest.mark.parametrize("row", [row for row in recipes.RECIPES if "{guid}" not in row.template and row.template])
+@pytest.mark.parametrize(
+    "row", [row for row in recipes.RECIPES if "{guid}" not in row.template and row.template]
+)
 @pytest.mark.parametrize("odd", [None, "", True, -1, 2**64, 1.5, [], {}, ["1"]])
 def test_an_odd_value_where_an_id_needs_one_falls_back_to_the_delivery(
     row: recipes.Recipe, odd: object
@@ -133,10 +136,9 @@ def test_an_id_is_visible_ascii_and_keeps_two_refs_apart(ref: str, shown: str) -
 
 @pytest.mark.parametrize("letter", ["x", "ü", "\ud800"])
 def test_a_long_id_is_cut_and_told_apart_by_a_digest(letter: str) -> None:
+    payload = {"repository": {"id": 1}, "before": "a", "after": "b"}
     made = {
-        recipes.event_id(
-            "push", "", {"repository": {"id": 1}, "ref": letter * 100_000 + end, "before": "a", "after": "b"}, GUID
-        )
+        recipes.event_id("push", "", {**payload, "ref": letter * 100_000 + end}, GUID)
         for end in ("one", "two")
     }
     assert len(made) == 2
