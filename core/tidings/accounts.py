@@ -10,11 +10,11 @@ import dataclasses
 import difflib
 import re
 import secrets
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
 from typing import Final
 
-from sqlalchemy import Connection, bindparam, delete, insert, select
+from sqlalchemy import Connection, delete, insert, or_, select
 from sqlalchemy.engine import RowMapping
 
 from tidings.errors import Conflict, NotFound, Rejected
@@ -31,8 +31,6 @@ _EPOCH_LETTERS = 8
 _MOST_NAMES_COMPARED = 5_000
 
 _columns = (users.c.id, users.c.name, users.c.is_admin, users.c.created_at)
-_by_id = select(*_columns).where(users.c.id == bindparam("id"))
-_by_name = select(*_columns).where(users.c.name == bindparam("name"))
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -82,7 +80,7 @@ def add_user(connection: Connection, *, name: str, is_admin: bool, now: datetime
         Conflict: There is a user of that name.
     """
     name = user_name(name)
-    if _find(connection, name) is not None:
+    if find_user(connection, name) is not None:
         raise Conflict(f"There is a user {name} already. Choose another name.")
     user_id = UserId(increase(connection, "users:last_id"))
     connection.execute(
@@ -96,10 +94,24 @@ def add_user(connection: Connection, *, name: str, is_admin: bool, now: datetime
     return User(user_id, name, is_admin, from_stored(to_stored(now)))
 
 
+def find_users(connection: Connection, refs: Collection[str]) -> dict[str, User]:
+    """The users with these ids or names, by what they were asked for; those who don't exist are left out."""
+    ids = {ref: int(ref) for ref in refs if _ID.fullmatch(ref)}
+    names = {
+        ref: ref.lower() for ref in refs if ref not in ids and ref.isascii() and _NAME.fullmatch(ref.lower())
+    }
+    wanted = or_(users.c.id.in_(set(ids.values())), users.c.name.in_(set(names.values())))
+    rows = connection.execute(select(*_columns).where(wanted)).mappings() if ids or names else []
+    found = [_user(row) for row in rows]
+    by_id, by_name = {user.id: user for user in found}, {user.name: user for user in found}
+    matched = {ref: by_id.get(UserId(user_id)) for ref, user_id in ids.items()}
+    matched |= {ref: by_name.get(name) for ref, name in names.items()}
+    return {ref: user for ref, user in matched.items() if user is not None}
+
+
 def find_user(connection: Connection, ref: str) -> User | None:
     """The user with that id or name, if there is one."""
-    row = _find(connection, ref)
-    return None if row is None else _user(row)
+    return find_users(connection, [ref]).get(ref)
 
 
 def resolve_user(connection: Connection, ref: str, *, suggest: bool = False) -> User:
@@ -144,15 +156,6 @@ def remove_user(connection: Connection, user_id: UserId) -> None:
             connection.execute(delete(table).where(table.c.user_id == user_id))
     increase(connection, RIGHTS_CHANGED)
     increase(connection, REGISTRATIONS_CHANGED)
-
-
-def _find(connection: Connection, ref: str) -> RowMapping | None:
-    if _ID.fullmatch(ref) is not None:
-        return connection.execute(_by_id, {"id": int(ref)}).mappings().one_or_none()
-    name = ref.lower()
-    if not ref.isascii() or _NAME.fullmatch(name) is None:
-        return None
-    return connection.execute(_by_name, {"name": name}).mappings().one_or_none()
 
 
 def _user(row: RowMapping) -> User:

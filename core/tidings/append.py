@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection
 
 from tidings.contracts import Appended, Checkpoint, Item, JobRequest
 from tidings.database import Insert, insert_rows, look_up
@@ -19,6 +19,7 @@ from tidings.schema import checkpoints, deliveries, events, jobs, journals, seen
 
 _EVENT_COLUMNS = tuple(column.name for column in events.columns)
 _EVENT_KEY = ("user_id", "id")
+_HEAD_COLUMNS = ("user_id", "epoch", "head", "floor")
 _DELIVERY_COLUMNS = tuple(column.name for column in deliveries.columns)
 _DELIVERY_KEY = ("user_id", "registration_id", "delivery_id")
 _SEEN_KEY = ("user_id", "id_hash")
@@ -150,16 +151,12 @@ class Batch:
     def write(self, connection: Connection) -> None:
         """Write everything that `add` placed."""
         if self._moved:
-            rows = [
-                {"user_id": user_id, "epoch": self._heads[user_id].epoch, "head": self._heads[user_id].seq, "floor": 0}
+            heads = [
+                (user_id, self._heads[user_id].epoch, self._heads[user_id].seq, 0)
                 for user_id in sorted(self._moved)
             ]
-            upsert = Insert(journals)
-            connection.execute(
-                upsert.on_conflict_do_update(
-                    index_elements=["user_id"], set_={"head": upsert.excluded.head}
-                ),
-                rows,
+            insert_rows(
+                connection, journals, _HEAD_COLUMNS, heads, on_conflict="(user_id) DO UPDATE SET head = excluded.head"
             )
             insert_rows(connection, events, _EVENT_COLUMNS, self._events)
         if self._deliveries:
@@ -171,14 +168,9 @@ class Batch:
 
 
 def _read_heads(connection: Connection, user_ids: Sequence[int]) -> dict[int, _Head]:
-    # In order of user_id: two nodes that append for the same users can't block one another for ever.
-    statement = (
-        select(journals.c.user_id, journals.c.epoch, journals.c.head)
-        .where(journals.c.user_id.in_(user_ids))
-        .order_by(journals.c.user_id)
-        .with_for_update()
-    )
-    return {row.user_id: _Head(row.epoch, row.head) for row in connection.execute(statement)}
+    keys = [(user_id,) for user_id in user_ids]
+    rows = look_up(connection, journals, ("user_id",), ("user_id", "epoch", "head"), keys)
+    return {user_id: _Head(epoch, head) for user_id, epoch, head in rows}
 
 
 def _read_taken(

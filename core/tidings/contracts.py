@@ -15,6 +15,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequenc
 from datetime import datetime
 from typing import Any, ClassVar, Protocol
 
+import msgspec
 from starlette.routing import BaseRoute
 from starlette.types import Scope
 
@@ -39,8 +40,7 @@ class Clock(Protocol):
 # --- connectors: how a platform speaks ------------------------------------------------------------------------
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class WebhookRequest:
+class WebhookRequest(msgspec.Struct, frozen=True):
     """One inbound request as it arrived, before anything about it is believed.
 
     Attributes:
@@ -55,15 +55,16 @@ class WebhookRequest:
     body: bytes
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class Keys:
+class Keys(msgspec.Struct, frozen=True):
     """What a delivery may be verified with; any one of `secrets` will do, so that a secret can be rotated."""
 
-    secrets: tuple[bytes, ...] = dataclasses.field(default=(), repr=False)
+    secrets: tuple[bytes, ...] = ()
+
+    def __repr__(self) -> str:
+        return f"Keys({len(self.secrets)} secrets)"  # never the secrets
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class Parsed:
+class Parsed(msgspec.Struct, frozen=True):
     """What a verified delivery says.
 
     Attributes:
@@ -137,8 +138,7 @@ class Receives(ABC):
 # --- the journal ------------------------------------------------------------------------------------------------
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class DeliveryKey:
+class DeliveryKey(msgspec.Struct, frozen=True):
     """Names one delivery among all: the platform's id of it, at one registration."""
 
     registration_id: str
@@ -168,8 +168,7 @@ class JobRequest:
     payload: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class Item:
+class Item(msgspec.Struct, frozen=True):
     """What one append adds for one user; all of it is committed, or nothing.
 
     Attributes:
@@ -186,8 +185,7 @@ class Item:
     jobs: Sequence[JobRequest] = ()
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class Appended:
+class Appended(msgspec.Struct, frozen=True):
     """What became of an item.
 
     Attributes:
@@ -381,8 +379,7 @@ class Transport(ABC):
 # --- buses: how nodes wake one another --------------------------------------------------------------------------
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class WakeUp:
+class WakeUp(msgspec.Struct, frozen=True):
     """A hint that a user's journal reaches up to `seq`; losing one costs latency, never data."""
 
     user_id: UserId

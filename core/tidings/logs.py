@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
+import atexit
 import logging
 import sys
+import time
+from contextlib import suppress
 from datetime import datetime
 from typing import Any, Literal, TextIO, cast
 
@@ -12,6 +16,8 @@ import structlog
 from structlog.typing import EventDict, FilteringBoundLogger, WrappedLogger
 
 _encoder = msgspec.json.Encoder(enc_hook=str)
+_FLUSH_SECONDS = 0.1
+_MOST_LINES = 1000
 _LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
 
 
@@ -26,21 +32,78 @@ def configure(
         file: Where to write; standard error by default.
     """
     file = file or sys.stderr
+    lines = _Lines(file)
     render = _json if format == "json" else _console(colors=file.isatty())
     structlog.configure(
-        processors=[_stamp, structlog.processors.format_exc_info, render],
+        processors=[_Stamp(), structlog.processors.format_exc_info, render],
         wrapper_class=structlog.make_filtering_bound_logger(_LEVELS[level]),
-        logger_factory=structlog.WriteLoggerFactory(file),
+        logger_factory=lambda *_: lines,
         cache_logger_on_first_use=True,
     )
     logging.basicConfig(handlers=[_Bridge()], level=max(_LEVELS[level], logging.WARNING), force=True)
     return cast("FilteringBoundLogger", structlog.get_logger())
 
 
-def _stamp(_logger: WrappedLogger, method: str, event: EventDict) -> EventDict:
-    # One place that asks the machine's own clock: a log tells when a line was written, also in tests.
-    now = datetime.now().astimezone()
-    return {"time": now.isoformat(timespec="milliseconds"), "level": method, **event}
+class _Lines:
+    """Where lines go: together, some times a second, for each write costs as much as handling a webhook.
+
+    A line about trouble is written at once, with all before it.
+    """
+
+    def __init__(self, file: TextIO) -> None:
+        self._file = file
+        self._lines: list[str] = []
+        self._timer: asyncio.TimerHandle | None = None
+        atexit.register(self.flush)
+
+    def msg(self, line: str) -> None:
+        """Take a line."""
+        self._lines.append(line)
+        if self._timer is None or len(self._lines) >= _MOST_LINES:
+            try:
+                self._timer = asyncio.get_running_loop().call_later(_FLUSH_SECONDS, self.flush)
+            except RuntimeError:  # no loop: a command, or the end of the server
+                self.flush()
+            if len(self._lines) >= _MOST_LINES:
+                self.flush()
+
+    def urgent(self, line: str) -> None:
+        """Take a line that must not wait."""
+        self._lines.append(line)
+        self.flush()
+
+    debug = info = msg
+    warning = warn = error = critical = fatal = exception = failure = log = urgent
+
+    def flush(self) -> None:
+        """Write what waits."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if self._lines:
+            lines, self._lines = self._lines, []
+            with suppress(OSError, ValueError):  # a closed pipe must not stop the server
+                self._file.write("\n".join(lines) + "\n")
+                self._file.flush()
+
+
+class _Stamp:
+    """Puts time and level first. The one place that asks the machine's own clock, whatever clock tests use."""
+
+    def __init__(self) -> None:
+        self._second = -1
+        self._text = ""
+        self._zone = ""
+
+    def __call__(self, _logger: WrappedLogger, method: str, event: EventDict) -> EventDict:
+        """A structlog processor."""
+        now = time.time()
+        second = int(now)
+        if second != self._second:
+            local = datetime.fromtimestamp(second).astimezone().isoformat()
+            self._second, self._text, self._zone = second, local[:19], local[19:]
+        stamp = f"{self._text}.{int((now - second) * 1000):03d}{self._zone}"
+        return {"time": stamp, "level": method, "event": event.pop("event"), **event}
 
 
 def _json(_logger: WrappedLogger, _method: str, event: EventDict) -> str:

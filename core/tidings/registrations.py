@@ -5,12 +5,13 @@ from __future__ import annotations
 import dataclasses
 import re
 import secrets
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
+from typing import Any
 
-from sqlalchemy import Connection, delete, exists, insert, select
+from sqlalchemy import Column, Connection, Row, delete, exists, insert, select
 
-from tidings.accounts import find_user, random_letters
+from tidings.accounts import find_users, random_letters
 from tidings.errors import NotFound
 from tidings.event import UserId
 from tidings.facts import REGISTRATIONS_CHANGED, increase
@@ -105,41 +106,67 @@ def remove_registration(
     increase(connection, REGISTRATIONS_CHANGED)
 
 
-def find_target(connection: Connection, vault: Vault, *, platform: str, ref: str) -> Target:
-    """Where deliveries to `/api/webhooks/{platform}/{ref}` go.
+def find_targets(
+    connection: Connection, vault: Vault, addresses: Collection[tuple[str, str]]
+) -> dict[tuple[str, str], Target]:
+    """Where deliveries to `/api/webhooks/{platform}/{ref}` go, with three statements for any number of addresses.
 
     Args:
         connection: To the database.
         vault: Opens the secrets.
-        platform: The platform's id.
-        ref: A registration's id, or a user's id or name.
+        addresses: Pairs of a platform's id and of a registration's id, or a user's id or name.
+
+    Returns:
+        A target for each address; those that lead nowhere are left out.
+
+    Raises:
+        VaultError: A secret can't be opened.
+    """
+    registrations = _registrations(connection, _table.c.id, {ref for _, ref in addresses if _ID.fullmatch(ref)})
+    by_id = {(row.platform, row.id): row for row in registrations}
+    found = {
+        address: Target(UserId(row.user_id), row.name, row.id, (_open(vault, row.secret, row.id),))
+        for address in addresses
+        if (row := by_id.get(address)) is not None
+    }
+    owners = find_users(connection, {ref for platform, ref in addresses if (platform, ref) not in found})
+    own: dict[tuple[str, int], list[bytes]] = {}
+    for row in _registrations(connection, _table.c.user_id, {user.id for user in owners.values()}):
+        own.setdefault((row.platform, row.user_id), []).append(_open(vault, row.secret, row.id))
+    for platform, ref in addresses:
+        user = owners.get(ref)
+        if user is not None:
+            secrets_ = tuple(own.get((platform, user.id), ()))
+            found[platform, ref] = Target(user.id, user.name, f"user:{user.id}:{platform}", secrets_)
+    return found
+
+
+def find_target(connection: Connection, vault: Vault, *, platform: str, ref: str) -> Target:
+    """Where deliveries to one address go; see `find_targets`.
 
     Raises:
         NotFound: There is no such registration or user.
         VaultError: A secret can't be opened.
     """
-    if _ID.fullmatch(ref):
-        statement = (
-            select(_table.c.user_id, users.c.name, _table.c.secret)
-            .join(users, users.c.id == _table.c.user_id)
-            .where(_table.c.id == ref, _table.c.platform == platform)
-        )
-        row = connection.execute(statement).one_or_none()
-        if row is not None:
-            return Target(UserId(row.user_id), row.name, ref, (_open(vault, row.secret, ref),))
-    user = find_user(connection, ref)
-    if user is None:
+    target = find_targets(connection, vault, [(platform, ref)]).get((platform, ref))
+    if target is None:
         raise NotFound(
             f"There is no {platform} registration and no user {ref[:80]!r}. Make a registration: "
             f"tidings webhook add {platform} USER."
         )
-    rows = connection.execute(
-        select(_table.c.id, _table.c.secret)
-        .where(_table.c.user_id == user.id, _table.c.platform == platform)
+    return target
+
+
+def _registrations(connection: Connection, column: Column[Any], values: Collection[Any]) -> Sequence[Row[Any]]:
+    if not values:
+        return []
+    statement = (
+        select(_table.c.id, _table.c.user_id, users.c.name, _table.c.platform, _table.c.secret)
+        .join(users, users.c.id == _table.c.user_id)
+        .where(column.in_(values))
         .order_by(_table.c.created_at.desc(), _table.c.id)
     )
-    own = tuple(_open(vault, row.secret, row.id) for row in rows)
-    return Target(user.id, user.name, f"user:{user.id}:{platform}", own)
+    return connection.execute(statement).all()
 
 
 def secrets_exist(connection: Connection) -> bool:

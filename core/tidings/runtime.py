@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from collections import Counter
 from contextlib import asynccontextmanager
 from functools import partial
 
 import anyio
 import anyio.abc
+from sqlalchemy import Connection
 from structlog.typing import FilteringBoundLogger
 
 from tidings.access import Gate
@@ -26,12 +27,13 @@ from tidings.fanout import Fanout
 from tidings.health import Health
 from tidings.journal import SqlJournal
 from tidings.keys import load_session_key, load_vault_keys
+from tidings.lookups import Lookups
 from tidings.metrics import Metrics
 from tidings.migrate import ensure_schema
 from tidings.origins import Origins
 from tidings.plugins import Loaded, LoadedPlugin, collect
 from tidings.ratelimit import Limiter, RequestLimits
-from tidings.registrations import Target, find_target, secrets_exist
+from tidings.registrations import Target, find_targets, secrets_exist
 from tidings.retention import Policy, Retention
 from tidings.rights import RightsWatch
 from tidings.scheduler import Job, Scheduler
@@ -44,6 +46,7 @@ from tidings.webhooks import Webhooks
 from tidings.writer import Writer
 
 _RIGHTS_SECONDS = 1.0
+_CHECKPOINT_SECONDS = 1.0
 _TICKET_SECONDS = 60.0
 _RETENTION_SECONDS = 3600.0
 _RETENTION = JobRequest("retention", "all")
@@ -146,8 +149,8 @@ async def _assemble(
         health.component(failure.key).down(failure.reason)
         log.error("plugin_failed", plugin=failure.key, reason=failure.reason, distribution=failure.distribution)
 
-    async def find(platform: str, ref: str) -> Target:
-        return await database.read(partial(find_target, vault=vault, platform=platform, ref=ref))
+    def find(connection: Connection, keys: Collection[tuple[str, str]]) -> Mapping[tuple[str, str], Target]:
+        return find_targets(connection, vault, keys)
 
     limits = settings.limits
     return Services(
@@ -170,7 +173,7 @@ async def _assemble(
         extras=extras,
         webhooks=Webhooks(
             {connector.platform: connector for connector in connectors},
-            find,
+            Lookups(database, find),
             journal,
             clock,
             log,
@@ -220,6 +223,7 @@ async def _start(services: Services, group: anyio.abc.TaskGroup) -> None:
         "fanout": services.fanout.run,
         "jobs": services.scheduler.run,
         "rights": partial(_watch_rights, services),
+        "checkpoint": partial(_checkpoint, services),
         **{f"transport/{transport.name}": transport.run for transport in services.transports},
     }
     group.start_soon(services.writer.run)
@@ -228,6 +232,12 @@ async def _start(services: Services, group: anyio.abc.TaskGroup) -> None:
         group.start_soon(keep_running, work, component, services.clock, services.log)
     now = to_stored(services.clock.now())
     await services.writer.run_unit(lambda connection: request_job(connection, 0, _RETENTION, now))
+
+
+async def _checkpoint(services: Services) -> None:
+    while True:
+        await services.clock.sleep(_CHECKPOINT_SECONDS)
+        await services.database.checkpoint()
 
 
 async def _watch_rights(services: Services) -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import signal
 import socket
+import sys
 from collections.abc import Callable
 from types import FrameType
 
@@ -18,6 +20,7 @@ from tidings.services import Services
 _SEND_BUFFER_BYTES = 64 * 1024
 _BACKLOG = 2048
 _SHUTDOWN_SECONDS = 2  # with what streams are given to end, and the last commits, less than 5
+_SWITCH_SECONDS = 0.0001
 
 
 class HttpServer(uvicorn.Server):
@@ -54,6 +57,13 @@ class HttpServer(uvicorn.Server):
         """Take requests."""
         await super().startup(sockets=sockets)
         if self.started:
+            # What start-up made stays for good. Left among the young, it would be searched again and again:
+            # 50 ms each time, 14 % of the time under load.
+            gc.collect()
+            gc.freeze()
+            # The writer's thread asks for Python's lock after every statement; by default it would wait 5 ms
+            # for it each time while webhooks keep this thread busy.
+            sys.setswitchinterval(_SWITCH_SECONDS)
             self._on_started()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:

@@ -26,9 +26,7 @@ _numbers = itertools.count()
 
 
 @pytest.fixture(scope="module")
-async def jwt_server(
-    tmp_path_factory: pytest.TempPathFactory, config: str
-) -> AsyncIterator[LiveServer]:
+async def jwt_server(tmp_path_factory: pytest.TempPathFactory, config: str) -> AsyncIterator[LiveServer]:
     jwt = f"auth: {{jwt: {{secret: {SECRET}, issuer: app, audience: tidings}}}}\n"
     async with live_server(tmp_path_factory.mktemp("jwt"), jwt + config) as running:
         yield running
@@ -120,9 +118,7 @@ async def test_signing_out_needs_the_csrf_token_and_closes_at_once(shared_server
         refused = await shared_server.client.post("/api/logout")
         assert (refused.status_code, refused.json()["error"]["code"]) == (403, "csrf")
         me = (await shared_server.client.get("/api/me")).json()
-        answer = await shared_server.client.post(
-            "/api/logout", headers={"x-csrf-token": me["csrf_token"]}
-        )
+        answer = await shared_server.client.post("/api/logout", headers={"x-csrf-token": me["csrf_token"]})
         for name in session:
             del shared_server.client.headers[name]
         assert answer.status_code == 204

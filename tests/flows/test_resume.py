@@ -116,7 +116,9 @@ async def test_a_cursor_beyond_the_head_reads_everything_again(server: LiveServe
     assert _seqs([*rest, live]) == [1, 2, 3]
 
 
-@pytest.mark.parametrize("malformed", ["1", "abc", "a-b", "a-01", "a--1", "A-1", "a-9223372036854775808", "a-1 "])
+@pytest.mark.parametrize(
+    "malformed", ["1", "abc", "a-b", "a-01", "a--1", "A-1", "a-9223372036854775808", "a-1 "]
+)
 async def test_a_malformed_cursor_is_a_400(server: LiveServer, malformed: str) -> None:
     alice = await server.add_user("alice")
     headers = {"authorization": f"Bearer {await server.add_token(alice)}"}

@@ -88,7 +88,9 @@ async def test_filters_select_by_type_and_platform(
     async with open_stream(shared_server.client, token, params=params) as live:
         await deliveries.send(shared_server.client, hook, deliveries.push(1))
         await deliveries.send(shared_server.client, hook, deliveries.issue(2), event="issues")
-        await shared_server.client.post("/api/sse/send", json={"message": {"title": "Hello"}}, headers=headers)
+        await shared_server.client.post(
+            "/api/sse/send", json={"message": {"title": "Hello"}}, headers=headers
+        )
         live_kinds = await _kinds_up_to(live, seq=3)
     async with open_stream(shared_server.client, token, after="0", params=params) as resumed:
         resumed_kinds = await _kinds_up_to(resumed, seq=3)
@@ -122,7 +124,9 @@ async def _kinds_up_to(stream: SseReader, *, seq: int) -> list[str]:
         {"types": "é"},
     ],
 )
-async def test_a_filter_that_is_no_pattern_is_a_400(shared_server: LiveServer, params: dict[str, str]) -> None:
+async def test_a_filter_that_is_no_pattern_is_a_400(
+    shared_server: LiveServer, params: dict[str, str]
+) -> None:
     alice = await shared_server.add_user(f"patterns{next(_numbers)}")
     headers = {"authorization": f"Bearer {await shared_server.add_token(alice)}"}
     for path in ("/api/sse/stream", "/api/events"):

@@ -113,9 +113,7 @@ async def test_credentials_that_are_none_are_refused(shared_server: LiveServer) 
 
 async def test_health_details_are_for_those_who_may_read(shared_server: LiveServer) -> None:
     bare = (await shared_server.client.get("/api/health")).json()
-    told = (
-        await shared_server.client.get("/api/health", headers=await _token(shared_server, "read"))
-    ).json()
+    told = (await shared_server.client.get("/api/health", headers=await _token(shared_server, "read"))).json()
     unread = (
         await shared_server.client.get("/api/health", headers=await _token(shared_server, "send"))
     ).json()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import re
 from datetime import timedelta
 from functools import partial
 from typing import Any
@@ -17,11 +18,12 @@ from tidings.api.operation import Operation, Parameter, read_body
 from tidings.api_tokens import ApiToken, add_token, list_tokens, revoke_token
 from tidings.contracts import Principal
 from tidings.durations import parse_duration
-from tidings.errors import Denied, Rejected, Unavailable
+from tidings.errors import Denied, NotFound, Rejected, Unavailable
 from tidings.services import Services
 from tidings.sessions import end_session, sign_in
 from tidings.tickets import FIRST_USE_WITHIN, issue_ticket
 
+_TOKEN_ID = re.compile(r"[0-9]{1,18}", re.ASCII)
 _ME = {
     "type": "object",
     "properties": {
@@ -112,7 +114,10 @@ def operations(services: Services) -> list[Operation]:
         return JSONResponse(answer, 201, headers={"cache-control": "no-store"})
 
     async def revoke(request: Request, principal: Principal) -> Response:
-        token_id = int(request.path_params["id"])
+        text = request.path_params["id"]
+        if not _TOKEN_ID.fullmatch(text):
+            raise NotFound(f"There is no token {text[:40]!r}.")
+        token_id = int(text)
         await services.writer.run_unit(
             lambda connection: revoke_token(connection, token_id, user_id=principal.user_id)
         )
@@ -153,7 +158,7 @@ def operations(services: Services) -> list[Operation]:
         ),
         Operation(
             "DELETE",
-            "/api/tokens/{id:int}",
+            "/api/tokens/{id}",
             "read",
             "Revoke one of your tokens and end its streams",
             revoke,

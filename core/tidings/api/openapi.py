@@ -78,10 +78,14 @@ _ERRORS = {
 
 
 def describe(
-    operations: Sequence[Operation], transports: Sequence[Transport], public_url: str
+    operations: Sequence[Operation],
+    transports: Sequence[Transport],
+    public_url: str,
+    *,
+    others: Mapping[str, Mapping[str, Any]],
 ) -> dict[str, Any]:
-    """The API as an OpenAPI 3.1 document."""
-    paths: dict[str, dict[str, Any]] = {}
+    """The API as an OpenAPI 3.1 document; `others` are the path items of routes that are no operations."""
+    paths: dict[str, Any] = {path: dict(item) for path, item in others.items()}
     schemas = dict(_SCHEMAS)
     for operation in operations:
         path = re.sub(r"\{(\w+):\w+\}", r"{\1}", operation.path)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hmac
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import Connection
@@ -19,6 +19,54 @@ from tidings.contracts import Receives
 from tidings.database import size_bytes
 from tidings.errors import TidingsError, Unavailable
 from tidings.services import Services
+
+_HEALTH = {
+    "description": "It runs. Details are for those who may `read`.",
+    "content": {"application/json": {"schema": {"type": "object", "required": ["status"]}}},
+}
+
+
+def _get(name: str, summary: str, *, answer: Mapping[str, Any], **more: Any) -> Mapping[str, Any]:
+    return {"get": {"operationId": name, "summary": summary, "responses": {"200": answer}, **more}}
+
+
+def _in_path(name: str, text: str) -> Mapping[str, Any]:
+    return {"name": name, "in": "path", "required": True, "description": text, "schema": {"type": "string"}}
+
+
+_PATHS: Mapping[str, Mapping[str, Any]] = {
+    "/api/health": _get("get_api_health", "Whether the server works", answer=_HEALTH, security=[]),
+    "/api/webhooks/health": _get(
+        "get_api_webhooks_health", "Which platforms' webhooks are taken", answer=_HEALTH, security=[]
+    ),
+    "/metrics": _get(
+        "get_metrics",
+        "Metrics for Prometheus",
+        answer={"description": "Prometheus' text format.", "content": {"text/plain": {}}},
+    ),
+    "/openapi.json": _get(
+        "get_openapi_json",
+        "This description",
+        answer={"description": "An OpenAPI document.", "content": {"application/json": {}}},
+    ),
+    "/api/webhooks/{platform}/{ref}": {
+        "post": {
+            "operationId": "post_api_webhooks",
+            "summary": "Deliver a webhook; platforms call this",
+            "description": "Needs the platform's signature over the body, and nothing else.",
+            "security": [],
+            "parameters": [
+                _in_path("platform", "The platform's id: `github`."),
+                _in_path("ref", "A registration's id, or a user's id or name."),
+            ],
+            "responses": {
+                "200": {"description": "On disk."},
+                "401": {"description": "Not signed, or with another secret. Nothing was stored."},
+                "503": {"description": "Not stored; send it again after `Retry-After` seconds."},
+            },
+        }
+    },
+}
 
 
 def routes(services: Services, operations: Sequence[Operation]) -> list[Route]:
@@ -61,7 +109,8 @@ def routes(services: Services, operations: Sequence[Operation]) -> list[Route]:
 
     async def openapi(request: Request) -> Response:
         await _scrape_or_read(services, request)
-        return JSONResponse(describe(operations, services.transports, services.settings.server.public_url))
+        public_url = services.settings.server.public_url
+        return JSONResponse(describe(operations, services.transports, public_url, others=_PATHS))
 
     return [
         Route("/api/health", health, methods=["GET"]),

@@ -87,6 +87,8 @@ def rehearse(settings: Settings) -> Rehearsal:
     Raises:
         ConfigError: A plugin isn't installed, its options are wrong, or one that is required fails.
     """
+    if settings.server.port == 0:  # any free one; nothing listens here, so any number will do
+        settings = settings.listening_on(port=8080)
     loaded = load_plugins(settings)
     clock = SystemClock()
     health = Health(clock, SILENT)

@@ -6,7 +6,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Awaitable, Iterable, Sequence
+from collections.abc import Awaitable, Iterable, Mapping, Sequence
+from typing import Any
 from urllib.parse import parse_qs
 
 import anyio
@@ -31,6 +32,39 @@ _HEADERS = [
 ]
 _HEARTBEAT = b": heartbeat\n\n"
 _STREAMS_PER_TURN = 250
+
+
+def _path(name: str, summary: str, media_type: str, **more: Any) -> Mapping[str, Any]:
+    responses = {"200": {"description": "Done.", "content": {media_type: {}}}}
+    return {"get": {"operationId": name, "summary": summary, "responses": responses, **more}}
+
+
+_PARAMETERS = {
+    "after": "A cursor: what came later is sent first. `0` is the oldest event kept; none is now.",
+    "types": "CloudEvents types, `*` for any characters, separated by commas.",
+    "platforms": "Platform ids, separated by commas.",
+    "named": "`false` sends every event without an `event:` line, for `onmessage`.",
+    "ticket": "From `POST /api/tickets`, where no header can be sent.",
+    "userId": "Accepted if it is your own.",
+}
+_PATHS: Mapping[str, Any] = {
+    "/api/sse/stream": _path(
+        "get_api_sse_stream",
+        "Your events, live, as Server-Sent Events",
+        "text/event-stream",
+        description="`id:` is a cursor, `data:` a CloudEvent. `Last-Event-ID` wins over `after`.",
+        parameters=[
+            {"name": name, "in": "query", "description": text, "schema": {"type": "string"}}
+            for name, text in _PARAMETERS.items()
+        ],
+    ),
+    "/api/sse/stats": _path(
+        "get_api_sse_stats", "Your open streams; everyone's for an admin", "application/json"
+    ),
+    "/api/sse/health": _path(
+        "get_api_sse_health", "Whether streams are served", "application/json", security=[]
+    ),
+}
 
 
 class SseOptions(Options):
@@ -134,6 +168,10 @@ class Sse(Transport):
             Route("/api/sse/stats", self._stats, methods=["GET"], name="sse_stats"),
             Route("/api/sse/health", self._health, methods=["GET"], name="sse_health"),
         ]
+
+    def describe(self) -> Mapping[str, Any]:
+        """See `Transport.describe`."""
+        return _PATHS
 
     async def run(self) -> None:
         """Keep silent streams alive."""
