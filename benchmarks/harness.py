@@ -30,7 +30,22 @@ plugins:
   connectors: {{github: {{webhook_secret: {secret}}}}}
   transports: {{sse: {{heartbeat: 15s}}}}
 """
-_WORDS = "fix add remove tidy speed document journal cursor fan-out stream retry token webhook poll".split()
+_WORDS = [
+    "fix",
+    "add",
+    "remove",
+    "tidy",
+    "speed",
+    "document",
+    "journal",
+    "cursor",
+    "fan-out",
+    "stream",
+    "retry",
+    "token",
+    "webhook",
+    "poll",
+]
 
 
 def free_port() -> int:
@@ -64,6 +79,11 @@ class Server:
         subprocess.run(
             [sys.executable, str(FOLDER / "add_users.py"), str(self.config), str(count)], check=True
         )
+
+    def tokens(self, count: int) -> list[str]:
+        """A token for each of the users u1…uN."""
+        command = [sys.executable, str(FOLDER / "add_tokens.py"), str(self.config), str(count)]
+        return subprocess.run(command, check=True, capture_output=True, text=True).stdout.split()
 
     def start(self) -> None:
         started = time.perf_counter()

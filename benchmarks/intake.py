@@ -19,7 +19,14 @@ from harness import FOLDER, Server, free_port, push_body, report, serving, signe
 
 
 def load(port: int, connections: int, seconds: float, file: Path, *, repeat: bool = False) -> dict:
-    command = [sys.executable, str(FOLDER / "load.py"), "127.0.0.1", str(port), str(connections), str(seconds)]
+    command = [
+        sys.executable,
+        str(FOLDER / "load.py"),
+        "127.0.0.1",
+        str(port),
+        str(connections),
+        str(seconds),
+    ]
     output = subprocess.run(
         [*command, str(file), *(["--repeat"] if repeat else [])], check=True, capture_output=True, text=True
     )
@@ -53,7 +60,9 @@ def prepare(file: Path, count: int, users: int, seed: int) -> None:
 
 def measure(server: Server, folder: Path, connections: int, users: int, seconds: float) -> dict:
     file = folder / "requests"
-    prepare(file, int(seconds * (1500 if connections == 1 else 9000)), users, seed=connections * 10_000 + users)
+    prepare(
+        file, int(seconds * (1500 if connections == 1 else 9000)), users, seed=connections * 10_000 + users
+    )
     before = server.events_stored()
     cpu = server.cpu_seconds()
     result = load(server.port, connections, seconds, file)
@@ -62,7 +71,9 @@ def measure(server: Server, folder: Path, connections: int, users: int, seconds:
     baseline = bare(connections, min(seconds, 4), file)
     file.unlink()
     if stored != accepted or accepted != sum(result["statuses"].values()):
-        raise SystemExit(f"void: {accepted} answers were 2xx of {result['statuses']}, and {stored} rows stored")
+        raise SystemExit(
+            f"void: {accepted} answers were 2xx of {result['statuses']}, and {stored} rows stored"
+        )
     return {
         "connections": connections,
         "users": users,

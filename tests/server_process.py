@@ -4,8 +4,10 @@ Run as a script it is that process: `python server_process.py FOLDER [SYNCHRONOU
 """
 
 import asyncio
+import contextlib
 import dataclasses
 import json
+import os
 import signal
 import socket
 import subprocess
@@ -35,23 +37,22 @@ class ServerProcess:
     """A running process and what its first line says."""
 
     process: subprocess.Popen[bytes]
+    pid: int  # of the server, also where another command runs it
     url: str
     token: str
     hooks: list[Hook]
 
-    def kill(self) -> None:
-        self.process.kill()
-        self.close()
-
     def stop(self) -> int:
         """SIGTERM; the exit code."""
-        self.process.send_signal(signal.SIGTERM)
+        os.kill(self.pid, signal.SIGTERM)
         code = self.process.wait(15)
         self.close()
         return code
 
     def close(self) -> None:
         if self.process.poll() is None:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self.pid, signal.SIGKILL)
             self.process.kill()
         self.process.wait()
         assert self.process.stdout is not None
@@ -109,7 +110,8 @@ def start(
         process.stdout.close()
         raise RuntimeError(f"The server did not start:\n{log.read_text()[-3000:]}")
     said = json.loads(line)
-    return ServerProcess(process, said["url"], said["token"], [Hook(**hook) for hook in said["hooks"]])
+    hooks = [Hook(**hook) for hook in said["hooks"]]
+    return ServerProcess(process, said["pid"], said["url"], said["token"], hooks)
 
 
 async def _serve(folder: Path, synchronous: str) -> None:
@@ -145,7 +147,8 @@ async def _serve(folder: Path, synchronous: str) -> None:
 
         if not people.exists():
             people.write_text(json.dumps(await services.writer.run_unit(add)))
-        said = json.loads(people.read_text()) | {"url": f"http://127.0.0.1:{settings.server.port}"}
+        said = json.loads(people.read_text())
+        said |= {"url": f"http://127.0.0.1:{settings.server.port}", "pid": os.getpid()}
         server = HttpServer(services, started=lambda: print(json.dumps(said), flush=True))
         await server.serve([bind(settings)])
 

@@ -101,8 +101,9 @@ def find_users(connection: Connection, refs: Collection[str]) -> dict[str, User]
         ref: ref.lower() for ref in refs if ref not in ids and ref.isascii() and _NAME.fullmatch(ref.lower())
     }
     wanted = or_(users.c.id.in_(set(ids.values())), users.c.name.in_(set(names.values())))
-    rows = connection.execute(select(*_columns).where(wanted)).mappings() if ids or names else []
-    found = [_user(row) for row in rows]
+    if not ids and not names:
+        return {}
+    found = [_user(row) for row in connection.execute(select(*_columns).where(wanted)).mappings()]
     by_id, by_name = {user.id: user for user in found}, {user.name: user for user in found}
     matched = {ref: by_id.get(UserId(user_id)) for ref, user_id in ids.items()}
     matched |= {ref: by_name.get(name) for ref, name in names.items()}

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from inspect import isroutine
+
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
+from structlog.typing import FilteringBoundLogger
 
 from tidings.api import account, events, messages, status
 from tidings.api.operation import Operation, problem, problem_of
@@ -16,6 +20,7 @@ from tidings.messages import Messages
 from tidings.origins import Origins
 from tidings.security import Security
 from tidings.services import Services
+from tidings.webhooks import Webhooks
 
 _PREFIX = "/api/webhooks/"
 
@@ -63,14 +68,21 @@ def build(services: Services) -> ASGIApp:
     # Platforms follow no redirect: a webhook with a slash too many is refused, where somebody sees it.
     app.router.redirect_slashes = False
     origins = Origins(services.settings.server.public_url, services.settings.server.allowed_origins)
-    return _Front(services, Security(app, origins))
+    plain = {
+        (method, route.path): route.app
+        for transport in services.transports
+        for route in transport.routes()
+        if isinstance(route, Route) and not isroutine(route.endpoint) and not route.param_convertors
+        for method in route.methods or ()
+    }
+    return _Front(services.webhooks, Security(_Streams(plain, app, services.log), origins))
 
 
 class _Front:
     """Takes webhooks by the shortest way: the framework's layers cost as much as all the rest of one."""
 
-    def __init__(self, services: Services, app: ASGIApp) -> None:
-        self._webhooks = services.webhooks
+    def __init__(self, webhooks: Webhooks, app: ASGIApp) -> None:
+        self._webhooks = webhooks
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -80,3 +92,26 @@ class _Front:
                 await self._webhooks.take(platform, ref, scope, receive, send)
                 return
         await self._app(scope, receive, send)
+
+
+class _Streams:
+    """Takes a transport's plain ASGI routes by a short way: each frame would pass through every layer."""
+
+    def __init__(
+        self, plain: Mapping[tuple[str, str], ASGIApp], app: ASGIApp, log: FilteringBoundLogger
+    ) -> None:
+        self._plain = plain
+        self._app = app
+        self._log = log
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        stream = self._plain.get((scope.get("method", ""), scope["path"]))
+        if stream is None:
+            await self._app(scope, receive, send)
+            return
+        try:
+            await stream(scope, receive, send)
+        except TidingsError as error:  # nothing was sent yet: a stream is refused before it starts
+            await problem_of(error)(scope, receive, send)
+        except Exception as error:  # noqa: BLE001 - a transport's defect ends this stream alone
+            self._log.error("stream_failed", path=scope["path"], exc_info=error)

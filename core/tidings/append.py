@@ -11,7 +11,7 @@ import msgspec
 from sqlalchemy import Connection
 
 from tidings.contracts import Appended, Checkpoint, Item, JobRequest
-from tidings.database import Insert, insert_rows, look_up
+from tidings.database import Insert, LookUp, insert_rows, look_up
 from tidings.errors import NotFound
 from tidings.event import Cursor, Entry, UserId
 from tidings.rows import Row, entry, id_hash
@@ -69,23 +69,36 @@ class Batch:
         self._jobs: list[tuple[int, JobRequest]] = []
 
     @classmethod
-    def begin(
-        cls, connection: Connection, payloads: Sequence[Prepared], now: datetime
-    ) -> Batch:
+    def begin(cls, connection: Connection, payloads: Sequence[Prepared], now: datetime) -> Batch:
         """Read what is known already of these items, and their users' heads."""
-        heads = _read_heads(connection, sorted({payload.item.user_id for payload in payloads}))
-        taken = _read_taken(
+        event_keys = [(payload.item.user_id, row.id) for payload in payloads for row in payload.rows]
+        hashes = {(user_id, id_hash(event_id)): event_id for user_id, event_id in event_keys}
+        delivery_keys = [
+            (payload.item.user_id, delivery.registration_id, delivery.delivery_id)
+            for payload in payloads
+            if (delivery := payload.item.delivery) is not None
+        ]
+        # In order of user: two nodes that append for the same users can't block one another for ever.
+        users = [(user_id,) for user_id in sorted({payload.item.user_id for payload in payloads})]
+        heads, kept, cut, taken = look_up(
             connection,
-            [
-                (payload.item.user_id, key.registration_id, key.delivery_id)
-                for payload in payloads
-                if (key := payload.item.delivery) is not None
-            ],
+            (
+                LookUp(journals, ("user_id",), ("user_id", "epoch", "head"), users),
+                LookUp(events, _EVENT_KEY, (*_EVENT_KEY, "seq"), event_keys),
+                LookUp(seen, _SEEN_KEY, _SEEN_KEY, list(hashes)),
+                LookUp(deliveries, _DELIVERY_KEY, _DELIVERY_KEY, delivery_keys),
+            ),
         )
-        known = _read_known(
-            connection, [(payload.item.user_id, row.id) for payload in payloads for row in payload.rows]
+        known: dict[tuple[int, str], int | None] = {
+            (user_id, hashes[user_id, bytes.fromhex(hashed)]): None for user_id, hashed in cut
+        }
+        known.update({(user_id, event_id): seq for user_id, event_id, seq in kept})
+        return cls(
+            now,
+            {user_id: _Head(epoch, seq) for user_id, epoch, seq in heads},
+            known,
+            {(user_id, registration_id, delivery_id) for user_id, registration_id, delivery_id in taken},
         )
-        return cls(now, heads, known, taken)
 
     def add(self, payload: Prepared) -> Outcome | Exception:
         """Give an item its places."""
@@ -156,7 +169,11 @@ class Batch:
                 for user_id in sorted(self._moved)
             ]
             insert_rows(
-                connection, journals, _HEAD_COLUMNS, heads, on_conflict="(user_id) DO UPDATE SET head = excluded.head"
+                connection,
+                journals,
+                _HEAD_COLUMNS,
+                heads,
+                on_conflict="(user_id) DO UPDATE SET head = excluded.head",
             )
             insert_rows(connection, events, _EVENT_COLUMNS, self._events)
         if self._deliveries:
@@ -165,31 +182,6 @@ class Batch:
             _write_checkpoint(connection, user_id, connection_id, checkpoint, self._at)
         for user_id, job in self._jobs:
             request_job(connection, user_id, job, self._at)
-
-
-def _read_heads(connection: Connection, user_ids: Sequence[int]) -> dict[int, _Head]:
-    keys = [(user_id,) for user_id in user_ids]
-    rows = look_up(connection, journals, ("user_id",), ("user_id", "epoch", "head"), keys)
-    return {user_id: _Head(epoch, head) for user_id, epoch, head in rows}
-
-
-def _read_taken(
-    connection: Connection, keys: Sequence[tuple[int, str, str]]
-) -> set[tuple[int, str, str]]:
-    return {tuple(row) for row in look_up(connection, deliveries, _DELIVERY_KEY, _DELIVERY_KEY, keys)}
-
-
-def _read_known(
-    connection: Connection, keys: Sequence[tuple[int, str]]
-) -> dict[tuple[int, str], int | None]:
-    hashes = {(user_id, id_hash(event_id)): event_id for user_id, event_id in keys}
-    cut = look_up(connection, seen, _SEEN_KEY, _SEEN_KEY, list(hashes))
-    known: dict[tuple[int, str], int | None] = {
-        (user_id, hashes[user_id, hashed]): None for user_id, hashed in cut
-    }
-    for user_id, event_id, seq in look_up(connection, events, _EVENT_KEY, (*_EVENT_KEY, "seq"), keys):
-        known[user_id, event_id] = seq
-    return known
 
 
 def _write_checkpoint(

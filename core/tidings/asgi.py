@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Coroutine, Generator
+from types import CoroutineType
 from typing import Any, Generic, TypeVar, cast
 
 from starlette.types import Message, Scope, Send
@@ -22,16 +23,15 @@ class Rest(Generic[T]):
     def __await__(self) -> Generator[Any, Any, T]:
         waits_for = self._waits_for
         while True:
+            failure: BaseException | None = None
+            received = None
             try:
                 received = yield waits_for
             except BaseException as error:  # noqa: BLE001 - a cancellation belongs to the coroutine that waits
-                step = self._coroutine.throw
-                argument: Any = error
-            else:
-                step = self._coroutine.send
-                argument = received
+                failure = error
             try:
-                waits_for = step(argument)
+                coroutine = self._coroutine
+                waits_for = coroutine.send(received) if failure is None else coroutine.throw(failure)
             except StopIteration as end:
                 return cast("T", end.value)
 
@@ -42,7 +42,7 @@ def step(awaitable: Awaitable[T]) -> tuple[T | None, Awaitable[T] | None]:
     Returns:
         Its result and None; or None and the rest of it, which must be awaited.
     """
-    if not isinstance(awaitable, Coroutine):
+    if type(awaitable) is not CoroutineType:
         return None, awaitable
     try:
         waits_for = awaitable.send(None)

@@ -255,7 +255,11 @@ class Settings(Section):
         try:
             return self.model_copy(update={"server": Server.model_validate(stated | asked)})
         except ValidationError as error:
-            problems = [f"server.{item['loc'][0]}: {item['msg']}" for item in error.errors()]
+            problems = [
+                f"server.{item['loc'][0]}: {item['msg'].removeprefix('Value error, ')}"
+                for item in error.errors()
+                if item["type"] != "default_factory_not_called"  # only follows from another
+            ]
         raise ConfigError(*problems)
 
 

@@ -349,6 +349,10 @@ class Streams(Protocol):
         """Prepare to feed `sink`: what lies behind `after` first (None: only what comes from now on), then live.
 
         Args:
+            principal: Whose stream it is.
+            sink: Where frames go.
+            after: The position behind which the stream starts.
+            selection: Which entries are sent; the others are withheld.
             encode: Makes the frame of an entry; subscriptions that share it share the bytes.
             transport: For metrics and logs: `sse`.
 
@@ -409,7 +413,7 @@ class Bus(ABC):
 # --- extras: everything else ------------------------------------------------------------------------------------
 
 
-class Extra(ABC):
+class Extra(ABC):  # noqa: B024 - every part of it is optional
     """Adds routes (a page, a sandbox, a bridge)."""
 
     def routes(self) -> Sequence[BaseRoute]:

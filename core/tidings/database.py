@@ -9,17 +9,18 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import fcntl
+import json
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
-from sqlalchemy import Connection, Engine, Table, create_engine, event
+from sqlalchemy import Connection, Engine, LargeBinary, Table, create_engine, event
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy.exc import DatabaseError, DBAPIError
 from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.pool import AsyncAdaptedQueuePool, StaticPool
 
@@ -32,7 +33,14 @@ _BUSY_TIMEOUT_SECONDS = 10
 # The log is copied by `checkpoint`, not inside a commit. 32 MB hold the index pages that a busy hour touches;
 # SQLite's usual 2 MB made each event read them anew.
 # Larger pages would halve the cost of big rows, but a batch for many users rewrites a page for each.
-_PRAGMAS = ("journal_mode=WAL", "cache_size=-32768", "wal_autocheckpoint=0", "foreign_keys=ON", "temp_store=MEMORY", "journal_size_limit=67108864")
+_PRAGMAS = (
+    "journal_mode=WAL",
+    "cache_size=-32768",
+    "wal_autocheckpoint=0",
+    "foreign_keys=ON",
+    "temp_store=MEMORY",
+    "journal_size_limit=67108864",
+)
 # What SQLite says when it is the disk, the file or another process that fails, and not the statement.
 _ABSENT = (
     "database or disk is full",
@@ -41,10 +49,16 @@ _ABSENT = (
     "unable to open database file",
     "attempt to write a readonly database",
     "database disk image is malformed",
+    "file is not a database",
 )
 _LARGEST_CHUNK = 64
 _MOST_LOG_FRAMES = 16_384  # of 4 KiB
-_CONNECT_ARGS = {"isolation_level": None, "timeout": _BUSY_TIMEOUT_SECONDS, "check_same_thread": False, "cached_statements": 512}
+_CONNECT_ARGS = {
+    "isolation_level": None,
+    "timeout": _BUSY_TIMEOUT_SECONDS,
+    "check_same_thread": False,
+    "cached_statements": 512,
+}
 T = TypeVar("T")
 
 
@@ -63,7 +77,10 @@ class Database:
         # The writer has a thread of its own: a whole transaction is one hand-over there and one back, where
         # aiosqlite makes two for each statement (measured: 4x the time for a small transaction).
         self._writer = create_engine(
-            self.url.set(drivername="sqlite"), poolclass=StaticPool, connect_args=_CONNECT_ARGS
+            self.url.set(drivername="sqlite"),
+            poolclass=StaticPool,
+            pool_reset_on_return=None,  # a transaction here always ends by itself
+            connect_args=_CONNECT_ARGS,
         )
         self._reader = create_async_engine(
             self.url,
@@ -190,7 +207,7 @@ def is_absent(error: BaseException) -> bool:
     if error.connection_invalidated:
         return True
     text = str(error.orig)
-    return isinstance(error, OperationalError) and any(phrase in text for phrase in _ABSENT)
+    return isinstance(error, DatabaseError) and any(phrase in text for phrase in _ABSENT)
 
 
 def insert_rows(
@@ -213,47 +230,68 @@ def insert_rows(
     for start in range(0, len(rows), _LARGEST_CHUNK):
         chunk = rows[start : start + _LARGEST_CHUNK]
         connection.exec_driver_sql(
-            _insert_sql(table, columns, len(chunk), on_conflict), tuple([value for row in chunk for value in row])
+            _insert_sql(table, columns, len(chunk), on_conflict),
+            tuple([value for row in chunk for value in row]),
         )
 
 
-def look_up(
-    connection: Connection,
-    table: Table,
-    key: tuple[str, ...],
-    columns: tuple[str, ...],
-    keys: Sequence[tuple[Any, ...]],
-) -> Iterator[Any]:
-    """The rows of `table` whose `key` columns equal one of `keys`: one index seek each.
+class LookUp(NamedTuple):
+    """A question: the `columns` of the rows of `table` whose `key` columns equal one of `keys`."""
 
-    A row can come more than once. Row values with IN would say it shorter, but SQLite answers them with a scan
-    of the whole table.
+    table: Table
+    key: tuple[str, ...]
+    columns: tuple[str, ...]
+    keys: Sequence[tuple[Any, ...]]
+
+
+def look_up(connection: Connection, questions: Sequence[LookUp]) -> list[list[list[Any]]]:
+    """Answer several questions with one statement, one index seek for each key.
+
+    Each answer is a list of rows; a row can come more than once, and bytes come as upper-case hex. The answers
+    come as JSON in one row, because Python's lock changes hands for every row that SQLite returns. Row values
+    with IN would say it shorter, but SQLite answers them with a scan of the whole table.
     """
-    for start in range(0, len(keys), _LARGEST_CHUNK):
-        chunk = list(keys[start : start + _LARGEST_CHUNK])
-        # The last key again, up to a power of two: a handful of prepared statements serves every batch.
-        chunk += [chunk[-1]] * ((1 << (len(chunk) - 1).bit_length()) - len(chunk))
-        yield from connection.exec_driver_sql(
-            _look_up_sql(table, key, columns, len(chunk)), tuple([value for row in chunk for value in row])
-        )
+    answers: list[list[list[Any]]] = [[] for _ in questions]
+    for start in range(0, max(len(question.keys) for question in questions), _LARGEST_CHUNK):
+        sizes, values = [], []
+        for question in questions:
+            chunk = list(question.keys[start : start + _LARGEST_CHUNK])
+            if chunk:
+                # The last key again, up to a power of two: a few prepared statements serve every batch.
+                chunk += [chunk[-1]] * ((1 << (len(chunk) - 1).bit_length()) - len(chunk))
+            sizes.append((question.table, question.key, question.columns, len(chunk)))
+            values += [value for key in chunk for value in key]
+        row = connection.exec_driver_sql(_look_up_sql(tuple(sizes)), tuple(values)).one()
+        for answer, found in zip(answers, row, strict=True):
+            answer.extend(json.loads(found))
+    return answers
 
 
 @lru_cache(maxsize=512)
 def _insert_sql(table: Table, columns: tuple[str, ...], rows: int, on_conflict: str) -> str:
-    insert = f"INSERT INTO {table.name} ({', '.join(columns)}) {_values(len(columns), rows)}"  # noqa: S608 - names are ours
+    insert = f"INSERT INTO {table.name} ({', '.join(columns)}) {_values(len(columns), rows)}"
     return f"{insert} ON CONFLICT {on_conflict}" if on_conflict else insert
 
 
-@lru_cache(maxsize=256)
-def _look_up_sql(table: Table, key: tuple[str, ...], columns: tuple[str, ...], rows: int) -> str:
-    wanted = ", ".join(f"t.{column}" for column in columns)
-    names = ", ".join(f"k{place}" for place in range(len(key)))
-    same = " AND ".join(f"t.{column} = k{place}" for place, column in enumerate(key))
-    # CROSS JOIN keeps SQLite from turning the order round.
-    return (
-        f"WITH k({names}) AS ({_values(len(key), rows)}) "  # noqa: S608 - names are ours
-        f"SELECT {wanted} FROM k CROSS JOIN {table.name} AS t WHERE {same}"
-    )
+@lru_cache(maxsize=1024)
+def _look_up_sql(sizes: tuple[tuple[Table, tuple[str, ...], tuple[str, ...], int], ...]) -> str:
+    tables, answers = [], []
+    for place, (table, key, columns, rows) in enumerate(sizes):
+        if not rows:
+            answers.append("'[]'")
+            continue
+        names = ", ".join(f"k{number}" for number in range(len(key)))
+        tables.append(f"q{place}({names}) AS ({_values(len(key), rows)})")
+        same = " AND ".join(f"t.{column} = k{number}" for number, column in enumerate(key))
+        wanted = ", ".join(_as_json(table, column) for column in columns)
+        # CROSS JOIN keeps SQLite from turning the order round.
+        found = f"FROM q{place} CROSS JOIN {table.name} AS t WHERE {same}"
+        answers.append(f"(SELECT json_group_array(json_array({wanted})) {found})")
+    return f"WITH {', '.join(tables)} SELECT {', '.join(answers)}"
+
+
+def _as_json(table: Table, column: str) -> str:
+    return f"hex(t.{column})" if isinstance(table.c[column].type, LargeBinary) else f"t.{column}"
 
 
 def _values(columns: int, rows: int) -> str:

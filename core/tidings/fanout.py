@@ -22,7 +22,7 @@ from tidings.health import Health
 from tidings.metrics import Metrics
 from tidings.subscription import LiveSubscription
 
-_WRITES_PER_TURN = 100  # then other tasks get the loop
+_WRITES_PER_TURN = 250  # then other tasks get the loop
 _MOST_PENDING = 10_000  # entries in memory; beyond, subscriptions read the journal
 _IDLE_WATCH_SECONDS = 30.0
 _READS_AT_ONCE = 3  # of the database's readers; the rest are for the API
@@ -168,7 +168,10 @@ class Fanout:
     def broken(self, subscription: LiveSubscription, error: Exception) -> None:
         """A stream's transport failed: drop the stream, keep the rest."""
         self.log.error(
-            "stream_failed", transport=subscription.transport, user=subscription.principal.user_id, exc_info=error
+            "stream_failed",
+            transport=subscription.transport,
+            user=subscription.principal.user_id,
+            exc_info=error,
         )
         subscription.close()
 
@@ -237,11 +240,14 @@ class Fanout:
         while True:
             await self.clock.sleep(_IDLE_WATCH_SECONDS)
             now = self.clock.monotonic()
-            for user_id, watch in list(self._watches.items()):
-                if watch.idle_since is not None and now - watch.idle_since >= _IDLE_WATCH_SECONDS:
-                    async with self._bus_order:
-                        if watch.idle_since is None:  # somebody came while we waited
-                            continue
+            idle = [
+                user_id
+                for user_id, watch in self._watches.items()
+                if watch.idle_since is not None and now - watch.idle_since >= _IDLE_WATCH_SECONDS
+            ]
+            for user_id in idle:
+                async with self._bus_order:
+                    if self._watches[user_id].idle_since is not None:  # nobody came while we waited
                         del self._watches[user_id]
                         await self.bus.unwatch(user_id)
 

@@ -8,7 +8,6 @@ holes, and a reader that stands at `seq` n has seen everything up to n.
 from __future__ import annotations
 
 import asyncio
-import dataclasses
 import itertools
 from collections.abc import Awaitable, Callable, Sequence
 from typing import cast
@@ -67,9 +66,7 @@ class SqlJournal:
         outcomes = await asyncio.gather(*[self.enqueue(item) for item in items])
         return [outcome.appended for outcome in outcomes]
 
-    def execute(
-        self, connection: Connection, payloads: Sequence[Prepared]
-    ) -> Sequence[Outcome | Exception]:
+    def execute(self, connection: Connection, payloads: Sequence[Prepared]) -> Sequence[Outcome | Exception]:
         """Append a batch; called by the writer."""
         batch = Batch.begin(connection, payloads, self._clock.now())
         results = [batch.add(payload) for payload in payloads]

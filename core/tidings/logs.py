@@ -22,7 +22,10 @@ _LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
 
 
 def configure(
-    *, format: Literal["console", "json"], level: str, file: TextIO | None = None  # noqa: A002 - the key's name
+    *,
+    format: Literal["console", "json"],  # noqa: A002 - the key's name
+    level: str,
+    file: TextIO | None = None,
 ) -> FilteringBoundLogger:
     """Set up logging for this process and return the logger that all others are bound from.
 

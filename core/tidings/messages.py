@@ -57,7 +57,13 @@ def compose(fields: Mapping[str, Any], sender: Principal, idempotency_key: str |
         raise Rejected(f"message.text must be a text of at most {_LONGEST_TEXT} characters.", status=400)
     if not isinstance(url, str) or (url and not re.match(r"https?://[^\s]+\Z", url)):
         raise Rejected("message.url must begin with http:// or https://.", status=400)
-    data = {**fields, "title": title, "text": text, "url": url, "actor": {"name": sender.user_name, "avatar_url": ""}}
+    data = {
+        **fields,
+        "title": title,
+        "text": text,
+        "url": url,
+        "actor": {"name": sender.user_name, "avatar_url": ""},
+    }
     if len(msgspec.json.encode(data)) > _MOST_MESSAGE_BYTES:
         raise Rejected(f"The message is larger than {_MOST_MESSAGE_BYTES} bytes.", status=413)
     if idempotency_key is None:
@@ -124,9 +130,7 @@ class Messages:
 
     def _reached(self, broadcast_id: str, user_ids: Sequence[UserId], connection: Connection) -> None:
         values: dict[str, int] = (
-            {"reached_user_id": user_ids[-1]}
-            if user_ids
-            else {"finished_at": to_stored(self._clock.now())}
+            {"reached_user_id": user_ids[-1]} if user_ids else {"finished_at": to_stored(self._clock.now())}
         )
         connection.execute(update(broadcasts).where(broadcasts.c.id == broadcast_id).values(values))
 

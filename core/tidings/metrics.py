@@ -46,7 +46,9 @@ class Metrics:
         self.requests = Counter(
             "tidings_requests", "API requests by status.", ["route", "status"], registry=self._registry
         )
-        self.jobs = Counter("tidings_jobs", "Job runs by outcome.", ["kind", "outcome"], registry=self._registry)
+        self.jobs = Counter(
+            "tidings_jobs", "Job runs by outcome.", ["kind", "outcome"], registry=self._registry
+        )
         self.up = Gauge(
             "tidings_component_up", "1 while a component works.", ["component"], registry=self._registry
         )

@@ -122,7 +122,9 @@ def find_targets(
     Raises:
         VaultError: A secret can't be opened.
     """
-    registrations = _registrations(connection, _table.c.id, {ref for _, ref in addresses if _ID.fullmatch(ref)})
+    registrations = _registrations(
+        connection, _table.c.id, {ref for _, ref in addresses if _ID.fullmatch(ref)}
+    )
     by_id = {(row.platform, row.id): row for row in registrations}
     found = {
         address: Target(UserId(row.user_id), row.name, row.id, (_open(vault, row.secret, row.id),))
@@ -157,7 +159,9 @@ def find_target(connection: Connection, vault: Vault, *, platform: str, ref: str
     return target
 
 
-def _registrations(connection: Connection, column: Column[Any], values: Collection[Any]) -> Sequence[Row[Any]]:
+def _registrations(
+    connection: Connection, column: Column[Any], values: Collection[Any]
+) -> Sequence[Row[Any, Any, Any, Any, Any]]:
     if not values:
         return []
     statement = (

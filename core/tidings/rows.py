@@ -133,25 +133,29 @@ def _storable(text: str) -> str:
 
 def _stored_time(time: datetime) -> int | None:
     try:
-        return to_stored(time)
+        stored = to_stored(time)
+        from_stored(stored)  # it must be readable again
     except (TypeError, OverflowError):  # without a zone, or beyond what a datetime can hold in UTC
         return None
+    return stored
 
 
 def _clean(value: Any, depth: int) -> Any:
     """`value` with everything that JSON or a database refuses replaced by the nearest thing they take."""
-    if depth > _DEEPEST:
-        return None
-    if isinstance(value, str):
-        return _storable(value)
-    if value is None or isinstance(value, bool):
-        return value
-    if isinstance(value, int):
-        return value if -(2**63) <= value < 2**63 else str(value) if abs(value) < 10**1000 else None
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    if isinstance(value, Mapping):
-        return {_storable(str(key)): _clean(item, depth + 1) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_clean(item, depth + 1) for item in value]
-    return _storable(str(value))
+    cleaned: Any = None
+    if isinstance(value, bool | float):
+        cleaned = value if math.isfinite(value) else None
+    elif isinstance(value, int):
+        if -(2**63) <= value < 2**63:
+            cleaned = value
+        elif abs(value) < 10**1000:  # as text it keeps its digits; more of them would take a while to write
+            cleaned = str(value)
+    elif depth > _DEEPEST:
+        cleaned = None
+    elif isinstance(value, Mapping):
+        cleaned = {_storable(str(key)): _clean(item, depth + 1) for key, item in value.items()}
+    elif isinstance(value, list | tuple):
+        cleaned = [_clean(item, depth + 1) for item in value]
+    elif value is not None:
+        cleaned = _storable(str(value))
+    return cleaned

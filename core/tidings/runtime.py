@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
 
@@ -141,13 +141,16 @@ async def _assemble(
             access=gate,
         )
 
-    fanout.use(_one_bus(loaded, collect(loaded, "tidings_buses", context, Bus)))
+    buses = collect(loaded, "tidings_buses", context, Bus)  # type: ignore[type-abstract]  # asked for, never called
+    fanout.use(_one_bus(loaded, buses))
     connectors = [one for _, one in collect(loaded, "tidings_connectors", context, Connector)]
     transports = [one for _, one in collect(loaded, "tidings_transports", context, Transport)]
     extras = [one for _, one in collect(loaded, "tidings_extras", context, Extra)]
     for failure in loaded.failures:
         health.component(failure.key).down(failure.reason)
-        log.error("plugin_failed", plugin=failure.key, reason=failure.reason, distribution=failure.distribution)
+        log.error(
+            "plugin_failed", plugin=failure.key, reason=failure.reason, distribution=failure.distribution
+        )
 
     def find(connection: Connection, keys: Collection[tuple[str, str]]) -> Mapping[tuple[str, str], Target]:
         return find_targets(connection, vault, keys)
@@ -219,7 +222,7 @@ async def _start(services: Services, group: anyio.abc.TaskGroup) -> None:
         return _RETENTION_SECONDS
 
     services.scheduler.handle(_RETENTION.kind, cut)
-    tasks = {
+    tasks: dict[str, Callable[[], Awaitable[None]]] = {
         "fanout": services.fanout.run,
         "jobs": services.scheduler.run,
         "rights": partial(_watch_rights, services),
@@ -260,7 +263,9 @@ async def _watch_rights(services: Services) -> None:
         try:
             if ended := await watch.ended(connected):
                 await services.fanout.end(ended)
-            changed = await services.database.read(lambda connection: counted(connection, REGISTRATIONS_CHANGED))
+            changed = await services.database.read(
+                lambda connection: counted(connection, REGISTRATIONS_CHANGED)
+            )
             if changed != changes:
                 services.webhooks.forget_targets()
                 changes = changed

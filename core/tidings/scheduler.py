@@ -105,7 +105,9 @@ class Scheduler:
             jobs.c.due_at <= now,
             or_(jobs.c.lease_until.is_(None), jobs.c.lease_until < now),
         )
-        rows = connection.execute(select(jobs).where(due).order_by(jobs.c.due_at).limit(_CLAIMED_AT_ONCE)).all()
+        rows = connection.execute(
+            select(jobs).where(due).order_by(jobs.c.due_at).limit(_CLAIMED_AT_ONCE)
+        ).all()
         claimed = []
         for row in rows:
             lease = secrets.token_hex(16)

@@ -64,5 +64,10 @@ def _patterns(name: str, text: str) -> list[str]:
 
 
 def _expression(pattern: str) -> str:
-    # Runs of * are one: a pattern of nothing but stars must not cost the matcher exponential time.
-    return "[^\n]*".join(re.escape(part) for part in re.split(r"\*+", pattern))
+    first, *rest = (re.escape(part) for part in re.split(r"\*+", pattern))
+    if not rest:
+        return first
+    # Each part between two stars is looked for once, where it comes first (`(?>…)` never tries again): a
+    # pattern of many stars must not cost the matcher exponential time.
+    *between, last = rest
+    return first + "".join(f"(?>[^\n]*?{part})" for part in between) + "[^\n]*" + last

@@ -22,7 +22,7 @@ async def keep_running(
         started = clock.monotonic()
         try:
             await work()
-        except Exception as error:  # noqa: BLE001 - a defect in one task must not stop the server
+        except Exception as error:
             if clock.monotonic() - started > _LONGEST_RESTART_SECONDS:
                 wait_seconds = _RESTART_SECONDS
             if not component.reason:

@@ -10,8 +10,8 @@ from starlette.types import Message, Receive, Scope, Send
 from structlog.typing import FilteringBoundLogger
 
 from tidings.asgi import step
-from tidings.contracts import Clock, Connector, DeliveryKey, Item, Keys, Parsed, Receives, WebhookRequest
-from tidings.errors import Rejected, Unavailable
+from tidings.contracts import Clock, DeliveryKey, Item, Keys, Receives, WebhookRequest
+from tidings.errors import NotFound, Rejected, Unavailable
 from tidings.event import encode_json
 from tidings.health import Health
 from tidings.journal import SqlJournal
@@ -24,7 +24,7 @@ _BODY_SECONDS = 30.0  # for the whole body to arrive
 _MOST_TARGETS = 10_000
 
 
-class _Limited(Exception):  # noqa: N818 - an answer, not an error
+class _Limited(Exception):
     """The registration has used up its configured limit."""
 
     def __init__(self, decision: Decision) -> None:
@@ -36,7 +36,7 @@ class Webhooks:
     """The endpoint `/api/webhooks/{platform}/{registration}`, as an ASGI application.
 
     Args:
-        connectors: By platform.
+        connectors: By platform; those that are a `Receives` take webhooks.
         found: Reads the targets of addresses, pairs of platform and registration, from the database.
         most_bytes: Larger bodies are refused with 413.
         failures: Counts requests that fail verification, by address.
@@ -45,7 +45,7 @@ class Webhooks:
 
     def __init__(
         self,
-        connectors: Mapping[str, Connector],
+        connectors: Mapping[str, object],
         found: Lookups[tuple[str, str], Target],
         journal: SqlJournal,
         clock: Clock,
@@ -72,7 +72,7 @@ class Webhooks:
 
     def forget_targets(self) -> None:
         """Registrations or users have changed: read them again."""
-        self._targets.clear()
+        self._targets = {}  # another one: what is being read now goes into the old
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Take one delivery, with its address in the path parameters `platform` and `ref`."""
@@ -104,10 +104,16 @@ class Webhooks:
             status, outcome = 503, "unavailable"
             answer = {"error": {"code": "unavailable", "message": str(error)}}
             headers = {"retry-after": str(round(error.retry_after_seconds or 5))}
+        except NotFound as error:  # the user was removed a moment ago
+            status, outcome = 404, "refused"
+            answer = {"error": {"code": "refused", "message": str(error)}}
         except Exception as error:  # noqa: BLE001 - a plugin's defect; the sender sees it, the log has it
             status, outcome = 500, "failed"
             answer = {"error": {"code": "internal", "message": "Something went wrong here; the log has it."}}
             self._log.error("delivery_failed", exc_info=error, **fields)
+            self._health.component(f"connector/{platform}").down(
+                f"{type(error).__name__} while reading a delivery"
+            )
         await _respond(send, status, answer, headers)
         seconds = self._clock.monotonic() - started
         if platform not in self._connectors:
@@ -125,14 +131,23 @@ class Webhooks:
         connector = self._connectors.get(platform)
         if not isinstance(connector, Receives):
             raise Rejected(f"Nothing here takes webhooks for {platform[:64]!r}.", status=404)
-        target = await self._target(platform, ref)
-        fields["user"] = target.user_id
-        fields["registration"] = target.registration_id
         request = WebhookRequest(
             scope["method"], scope["path"], scope["query_string"].decode("latin-1"), _headers(scope), body
         )
-        keys = Keys(target.secrets) if target.secrets else connector.shared_keys
-        parsed = self._understand(connector, platform, request, keys)
+        target = self._targets.get((platform, ref))
+        if target is None:
+            target = await self._look_up(platform, ref)
+            self._verify(connector, request, target)
+        else:
+            try:
+                self._verify(connector, request, target)
+            except Rejected:
+                # Its secret may be newer than what we remember.
+                target = await self._look_up(platform, ref)
+                self._verify(connector, request, target)
+        fields["user"] = target.user_id
+        fields["registration"] = target.registration_id
+        parsed = connector.parse(request)
         fields["kind"] = parsed.kind
         fields["delivery"] = parsed.delivery_id
         if self._registration_limits is not None:
@@ -144,7 +159,9 @@ class Webhooks:
                 user_id=target.user_id,
                 events=parsed.events,
                 via="webhook",
-                delivery=DeliveryKey(target.registration_id, parsed.delivery_id) if parsed.delivery_id else None,
+                delivery=DeliveryKey(target.registration_id, parsed.delivery_id)
+                if parsed.delivery_id
+                else None,
             )
         )
         if parsed.events:
@@ -156,24 +173,11 @@ class Webhooks:
             "duplicate": appended.repeated or (bool(parsed.events) and not appended.fresh),
         }
 
-    def _understand(
-        self, connector: Connector, platform: str, request: WebhookRequest, keys: Keys
-    ) -> Parsed:
-        assert isinstance(connector, Receives)
-        try:
-            connector.verify(request, keys, self._clock.now())
-            parsed = connector.parse(request)
-        except Rejected:
-            raise
-        except Exception as error:
-            self._health.component(f"connector/{platform}").down(f"{type(error).__name__} while reading a delivery")
-            raise
-        return parsed
+    def _verify(self, connector: Receives, request: WebhookRequest, target: Target) -> None:
+        keys = Keys(target.secrets) if target.secrets else connector.shared_keys
+        connector.verify(request, keys, self._clock.now())
 
-    async def _target(self, platform: str, ref: str) -> Target:
-        target = self._targets.get((platform, ref))
-        if target is not None:
-            return target
+    async def _look_up(self, platform: str, ref: str) -> Target:
         target = await self._found.get((platform, ref))
         if target is None:
             raise Rejected(

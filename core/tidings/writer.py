@@ -19,7 +19,7 @@ from tidings.errors import Unavailable
 from tidings.health import Component
 
 T = TypeVar("T")
-P = TypeVar("P")
+P = TypeVar("P", contravariant=True)  # noqa: PLC0105 - one letter, as the others
 R = TypeVar("R")
 
 _LARGEST_BATCH = 256
@@ -148,7 +148,9 @@ class Writer:
         for write in batch:
             sorts.setdefault(write.sort, []).append(write)
 
-        def work(connection: Connection) -> list[tuple[Merged[Any, Any], list[_Write[Any, Any]], Sequence[Any]]]:
+        def work(
+            connection: Connection,
+        ) -> list[tuple[Merged[Any, Any], list[_Write[Any, Any]], Sequence[Any]]]:
             return [
                 (sort, writes, sort.execute(connection, [write.payload for write in writes]))
                 for sort, writes in sorts.items()
@@ -165,7 +167,11 @@ class Writer:
                     write.done.set_exception(result)
                 else:
                     write.done.set_result(result)
-            sort.committed(results, seconds)
+            try:
+                sort.committed(results, seconds)
+            except Exception as error:  # noqa: BLE001 - what is on disk must not be written once more for it
+                context = {"message": "A listener failed after a commit", "exception": error}
+                asyncio.get_running_loop().call_exception_handler(context)
 
 
 def _fail(batch: Sequence[_Write[Any, Any]], error: Exception) -> None:

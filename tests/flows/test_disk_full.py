@@ -66,7 +66,7 @@ async def test_a_full_disk_is_a_503_and_heals_without_a_restart(
                 again = await deliveries.send(client, server.hooks[0], _push(10_000))
                 assert again.status_code == 503
 
-                (Path(f"/proc/{server.process.pid}/root") / disk.relative_to("/") / "ballast").unlink()
+                (Path(f"/proc/{server.pid}/root") / disk.relative_to("/") / "ballast").unlink()
                 await _until_taken(client, server, acknowledged)
                 assert (await client.get("/api/health")).json()["status"] == "ok"
                 streamed += await stream.events(len(acknowledged) - len(streamed))
@@ -126,7 +126,7 @@ async def test_what_was_refused_is_taken_when_it_is_sent_again(
             refused = [n for n, answer in zip(range(5_000, 5_020), many, strict=True) if answer.is_error]
             assert {answer.status_code for answer in many} <= {200, 503}
             assert refused
-            (Path(f"/proc/{server.process.pid}/root") / disk.relative_to("/") / "ballast").unlink()
+            (Path(f"/proc/{server.pid}/root") / disk.relative_to("/") / "ballast").unlink()
             await _until_taken(client, server, [])
             for serial in refused:
                 answer = await deliveries.send(

@@ -34,7 +34,10 @@ _ME = {
         "kind": {"enum": ["session", "token", "jwt"]},
         "scopes": {"type": "array", "items": {"type": "string"}},
         "expires_at": {"type": ["string", "null"], "format": "date-time"},
-        "csrf_token": {"type": "string", "description": "For sessions: send it as X-CSRF-Token with changes."},
+        "csrf_token": {
+            "type": "string",
+            "description": "For sessions: send it as X-CSRF-Token with changes.",
+        },
     },
 }
 _TOKEN = {
@@ -176,9 +179,7 @@ def login_route(services: Services) -> Route:
             return Response(status_code=204)  # a link works once; a browser's guess must not use it up
         token, now = request.path_params["token"], services.clock.now()
         try:
-            signed_in = await services.writer.run_unit(
-                lambda connection: sign_in(connection, token, now=now)
-            )
+            signed_in = await services.writer.run_unit(lambda connection: sign_in(connection, token, now=now))
         except Unavailable as error:
             return _page(503, "Not now", str(error))
         if signed_in is None:

@@ -57,13 +57,17 @@ def operations(services: Services) -> list[Operation]:
             read,
             answer=_ANSWER,
             parameters=(
-                Parameter("after", "A cursor: only what came later. `0`, the default, is the oldest event kept."),
+                Parameter(
+                    "after", "A cursor: only what came later. `0`, the default, is the oldest event kept."
+                ),
                 Parameter(
                     "limit",
                     "Events wanted, 1 to 500; larger is cut to 500. A page can have fewer and still have a `next`.",
                     {"type": "integer", "minimum": 1, "default": _DEFAULT_LIMIT},
                 ),
-                Parameter("last", "The newest so many instead, oldest first.", {"type": "integer", "minimum": 1}),
+                Parameter(
+                    "last", "The newest so many instead, oldest first.", {"type": "integer", "minimum": 1}
+                ),
                 Parameter("types", "CloudEvents types, `*` for any characters, separated by commas."),
                 Parameter("platforms", "Platform ids, separated by commas."),
             ),

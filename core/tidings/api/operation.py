@@ -18,6 +18,11 @@ from tidings.errors import Conflict, Denied, InvalidCursor, NotFound, Rejected, 
 from tidings.services import Services
 
 _MOST_BODY_BYTES = 256 * 1024
+_PROBLEMS: Sequence[tuple[type[TidingsError], int, str]] = (
+    (InvalidCursor, 400, "invalid_cursor"),
+    (NotFound, 404, "not_found"),
+    (Conflict, 409, "conflict"),
+)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -109,9 +114,7 @@ async def read_body(request: Request, model: type[msgspec.Struct]) -> Any:
         raise Rejected(f"The body can't be used: {error}", status=400) from error
 
 
-def problem(
-    status: int, code: str, message: str, headers: Mapping[str, str] | None = None
-) -> JSONResponse:
+def problem(status: int, code: str, message: str, headers: Mapping[str, str] | None = None) -> JSONResponse:
     """An error as the API tells it."""
     return JSONResponse({"error": {"code": code, "message": message}}, status, headers)
 
@@ -119,19 +122,13 @@ def problem(
 def problem_of(error: TidingsError) -> JSONResponse:
     """The answer to a request that failed with one of our errors."""
     text = str(error)
-    match error:
-        case Denied():
-            return problem(error.status, error.code, text, denial_headers(error))
-        case Rejected():
-            return problem(error.status, "rejected", text)
-        case InvalidCursor():
-            return problem(400, "invalid_cursor", text)
-        case NotFound():
-            return problem(404, "not_found", text)
-        case Conflict():
-            return problem(409, "conflict", text)
-        case Unavailable():
-            retry = {"Retry-After": str(round(error.retry_after_seconds or 5))}
-            return problem(503, "unavailable", text, retry)
-        case _:
-            return problem(500, "internal", "Something went wrong here; the log has it.")
+    if isinstance(error, Denied):
+        return problem(error.status, error.code, text, denial_headers(error))
+    if isinstance(error, Rejected):
+        return problem(error.status, "rejected", text)
+    if isinstance(error, Unavailable):
+        return problem(503, "unavailable", text, {"Retry-After": str(round(error.retry_after_seconds or 5))})
+    for kind, status, code in _PROBLEMS:
+        if isinstance(error, kind):
+            return problem(status, code, text)
+    return problem(500, "internal", "Something went wrong here; the log has it.")

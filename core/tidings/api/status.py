@@ -93,7 +93,8 @@ def routes(services: Services, operations: Sequence[Operation]) -> list[Route]:
                 "platforms": {
                     connector.platform: {
                         "receives": isinstance(connector, Receives),
-                        "shared_secret": isinstance(connector, Receives) and bool(connector.shared_keys.secrets),
+                        "shared_secret": isinstance(connector, Receives)
+                        and bool(connector.shared_keys.secrets),
                     }
                     for connector in services.connectors
                 }

@@ -35,7 +35,7 @@ def command(installation: Installation) -> None:
     database, registered = asyncio.run(_look(settings))
     server = settings.server
     rows = [
-        ("listens on", f"{server.host} port {server.port or 'any'}"),
+        ("listens on", f"{server.host}, {f'port {server.port}' if server.port else 'any free port'}"),
         ("public URL", server.public_url),
         ("database", f"{settings.database_path} ({database})"),
     ]

@@ -173,13 +173,16 @@ def _executable() -> str:
         called = Path(sys.prefix) / "bin" / "tidings"
     if _same(called, shutil.which("tidings")) or not called.is_file():
         return "tidings"
-    return _short(called)
+    short = _short(called)
+    return short if "/" in short else f"./{short}"
 
 
 def _short(path: Path) -> str:
     """The path from this folder if it lies in it, else in full."""
     full = Path(os.path.abspath(path))  # noqa: PTH100 - Path.resolve would follow the links people made
-    return str(full.relative_to(Path.cwd())) if full.is_relative_to(Path.cwd()) else str(full)
+    here = Path.cwd()
+    inside = full.is_relative_to(here) and here != Path(here.anchor)
+    return str(full.relative_to(here) if inside else full)
 
 
 def _same(path: Path, other: str | Path | None) -> bool:

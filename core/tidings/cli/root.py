@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import errno
 import importlib
 import os
 import sys
@@ -182,6 +183,8 @@ def _report(error: Exception) -> int:
         code = WRONG_USE if isinstance(error, ConfigError | Rejected | InvalidCursor) else FAILED
     elif isinstance(error, OSError) and error.filename is not None:
         complain(f"{error.filename}: {error.strerror}. Check the path, its owner and its mode.")
+    elif isinstance(error, OSError) and error.errno == errno.ENOSPC:
+        complain("What this prints can't be written: the disk is full.")
     else:
         traceback.print_exception(error)
         complain(f"This is a defect. Please report it, with the lines above, {_tracker()}.")

@@ -49,7 +49,7 @@ def command(
     owner, keys = asyncio.run(_prepare(installation, receiver, user))
     base = installation.local_url if url is None else url.rstrip("/")
     stored = asyncio.run(_send(installation, receiver, owner, keys, base=base, count=count))
-    what = "sample" if count == 1 else f"{count} samples"
+    what = "a sample" if count == 1 else f"{count} samples"
     say(
         f"Sent {what} of {receiver.connector.display_name} to {owner.name}: "
         f"{stored} new event{'' if stored == 1 else 's'} stored."

@@ -49,8 +49,8 @@ _STAR: Final = (
     "again after taking the star back is therefore not told again, which also keeps toggling quiet."
 )
 _REF: Final = (
-    "Neither copy holds a commit or a time. A name created or deleted a second time is told by its `push`, "
-    "whose id holds the commits."
+    "A name can be created and deleted again and again, and neither copy holds a commit or a time that would "
+    "tell one time from the next."
 )
 
 RECIPES: Final[tuple[Recipe, ...]] = (
@@ -175,8 +175,8 @@ RECIPES: Final[tuple[Recipe, ...]] = (
         "The same act as `star` created, under its older name.",
     ),
     Recipe("fork", "", "github:fork:{forkee.id}", "`ForkEvent`", _ONCE),
-    Recipe("create", "", "github:create:{repository.id}:{ref_type}:{ref}", "`CreateEvent`", _REF),
-    Recipe("delete", "", "github:delete:{repository.id}:{ref_type}:{ref}", "`DeleteEvent`", _REF),
+    Recipe("create", "", BY_DELIVERY, "`CreateEvent`, but not recognisably", _REF),
+    Recipe("delete", "", BY_DELIVERY, "`DeleteEvent`, but not recognisably", _REF),
     Recipe(
         "gollum",
         "",

@@ -20,7 +20,7 @@ from starlette.types import Receive, Scope, Send
 from tidings.asgi import header, offer
 from tidings.config import Duration
 from tidings.context import Context
-from tidings.contracts import Clock, Sink, Subscription, Transport
+from tidings.contracts import Sink, Subscription, Transport
 from tidings.event import MESSAGE_TYPE, Cursor, Entry, Gap
 from tidings.hooks import Options, Plugin, hookimpl
 from tidings.selection import parse_selection
@@ -32,6 +32,7 @@ _HEADERS = [
 ]
 _HEARTBEAT = b": heartbeat\n\n"
 _STREAMS_PER_TURN = 250
+_TICKS = 4  # of a heartbeat: a stream that was quiet for three of them gets one in time
 
 
 def _path(name: str, summary: str, media_type: str, **more: Any) -> Mapping[str, Any]:
@@ -122,18 +123,17 @@ def cursor_frame(cursor: Cursor) -> bytes:
 class SseSink(Sink):
     """The server's end of one stream."""
 
-    __slots__ = ("_clock", "_cut", "_send", "last_write", "told_seq")
+    __slots__ = ("_cut", "_send", "quiet_ticks", "told_seq")
 
-    def __init__(self, clock: Clock, send: Send, cut: anyio.CancelScope) -> None:
-        self.last_write = clock.monotonic()
+    def __init__(self, send: Send, cut: anyio.CancelScope) -> None:
+        self.quiet_ticks = 0  # since the last write
         self.told_seq = -1  # of the last cursor frame
-        self._clock = clock
         self._send = send
         self._cut = cut
 
     def offer(self, frame: bytes) -> Awaitable[None] | None:
         """See `Sink.offer`."""
-        self.last_write = self._clock.monotonic()
+        self.quiet_ticks = 0
         return offer(self._send, {"type": "http.response.body", "body": frame, "more_body": True})
 
     def gap(self, gap: Gap, cursor: Cursor) -> bytes:
@@ -175,13 +175,12 @@ class Sse(Transport):
 
     async def run(self) -> None:
         """Keep silent streams alive."""
-        clock = self._context.clock
-        third = self._options.heartbeat / 3
+        tick_seconds = self._options.heartbeat / _TICKS
         while True:
-            await clock.sleep(third)
-            now = clock.monotonic()
+            await self._context.clock.sleep(tick_seconds)
             for count, (subscription, sink) in enumerate(list(self._streams.items()), 1):
-                if now - sink.last_write >= 2 * third:
+                sink.quiet_ticks += 1
+                if sink.quiet_ticks >= _TICKS - 1:
                     self._beat(subscription, sink)
                 if count % _STREAMS_PER_TURN == 0:
                     await anyio.lowlevel.checkpoint()
@@ -206,7 +205,7 @@ class Sse(Transport):
         position = header(scope, b"last-event-id") or query.get("after", [""])[0]
         named = query.get("named", ["true"])[0] not in {"false", "0"}
         with anyio.CancelScope() as cut:
-            sink = SseSink(context.clock, send, cut)
+            sink = SseSink(send, cut)
             subscription = await context.streams.open(
                 principal,
                 sink,

@@ -1,9 +1,9 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
+import msgspec
 import pytest
 
 from tidings.contracts import Keys
@@ -33,7 +33,7 @@ def test_a_sample_is_signed_with_the_first_key(connector: GitHubConnector) -> No
 def test_a_changed_sample_is_refused(connector: GitHubConnector) -> None:
     sample = connector.sample(KEYS, NOW, "1")
     with pytest.raises(Rejected):
-        connector.verify(replace(sample, body=sample.body + b" "), KEYS, NOW)
+        connector.verify(msgspec.structs.replace(sample, body=sample.body + b" "), KEYS, NOW)
 
 
 def test_every_serial_is_another_push_and_another_delivery(connector: GitHubConnector) -> None:

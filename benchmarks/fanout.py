@@ -1,0 +1,233 @@
+"""How fast one event reaches 5,000 streams of one user, and 1,000 events a second reach 5,000 users.
+
+`python benchmarks/fanout.py [--subscribers 5000]`. Each scenario also runs against a bare uvloop protocol that only
+writes the same bytes. The last line is JSON.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import random
+import re
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import uvloop
+
+from harness import FOLDER, free_port, push_body, report, serving, signed_request
+from streams import percentiles, posters, send_at_rate, subscribe
+
+_AFTER = re.compile(rb'"id":"github:push:[^"]*:([0-9a-f]{40})"')
+_ROUNDS = 15
+_SECONDS = 8.0
+
+
+def stream_request(token: str) -> bytes:
+    return (
+        f"GET /api/sse/stream HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer {token}\r\n"
+        "Accept: text/event-stream\r\n\r\n"
+    ).encode()
+
+
+def send_request(token: str, number: int) -> bytes:
+    body = json.dumps({"message": {"title": f"Event {number}", "text": "x" * 60}}).encode()
+    return (
+        f"POST /api/sse/send HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer {token}\r\n"
+        f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+    ).encode() + body
+
+
+def bare_post(path: str, frame: bytes) -> bytes:
+    return f"POST {path} HTTP/1.1\r\nContent-Length: {len(frame)}\r\n\r\n".encode() + frame
+
+
+class Bare:
+    """The bare server, as a process."""
+
+    def __enter__(self) -> int:
+        port = free_port()
+        self.process = subprocess.Popen([sys.executable, str(FOLDER / "bare_stream.py"), str(port)])
+        time.sleep(0.5)
+        return port
+
+    def __exit__(self, *_: object) -> None:
+        self.process.terminate()
+        self.process.wait()
+
+
+async def rounds(
+    port: int, requests: list[bytes], event: Callable[[int], bytes]
+) -> tuple[list[float], list[float], bytes]:
+    """One event after the other to everyone; latencies, the last of each round, and a frame as it came."""
+    arrivals: list[float] = []
+    frames: list[bytes] = []
+    complete = asyncio.Event()
+
+    def received(data: bytes) -> None:
+        if b"heartbeat" in data:
+            return
+        arrivals.append(time.perf_counter())
+        if len(arrivals) == len(requests):
+            frames.append(data)
+            complete.set()
+
+    subscribers = await subscribe(port, requests, received)
+    (poster,) = await posters(port, 1)
+    latencies, last = [], []
+    for number in range(_ROUNDS + 3):
+        arrivals.clear()
+        complete.clear()
+        started = time.perf_counter()
+        poster.post(event(number))
+        await asyncio.wait_for(complete.wait(), 30)
+        if number >= 3:  # the first ones warm up
+            latencies += [arrival - started for arrival in arrivals]
+            last.append(arrivals[-1] - started)
+        await asyncio.sleep(0.1)
+    for subscriber in subscribers:
+        subscriber.transport.close()
+    return latencies, last, frames[-1]
+
+
+async def at_rate(
+    port: int, requests: list[bytes], webhooks: list[bytes], keys: list[bytes], per_second: float,
+    key_of: Callable[[bytes], list[bytes]],
+) -> tuple[list[float], int]:  # fmt: skip
+    """Webhooks at a fixed rate, each to one stream: latencies from the instant due, and how many never came."""
+    due: dict[bytes, float] = {}
+    latencies: list[float] = []
+
+    def received(data: bytes) -> None:
+        now = time.perf_counter()
+        latencies.extend(now - due.pop(key) for key in key_of(data))
+
+    subscribers = await subscribe(port, requests, received)
+    connections = await posters(port, 32)
+    await send_at_rate(connections, webhooks, per_second, lambda place, at: due.__setitem__(keys[place], at))
+    deadline = time.perf_counter() + 10
+    while due and time.perf_counter() < deadline:
+        await asyncio.sleep(0.05)
+    refused = [status for one in connections for status in one.statuses if status >= 300]
+    if refused:
+        raise SystemExit(f"void: webhooks were refused with {set(refused)}")
+    for subscriber in subscribers:
+        subscriber.transport.close()
+    return latencies, len(due)
+
+
+def one_user(folder: Path, subscribers: int) -> dict:
+    with serving(folder, users=1) as server:
+        (token,) = server.tokens(1)
+        before = server.rss_kib()
+        requests = [stream_request(token)] * subscribers
+        peak: list[int] = []
+
+        def event(number: int) -> bytes:
+            peak.append(server.rss_kib())
+            return send_request(token, number)
+
+        latencies, last, frame = uvloop.run(rounds(server.port, requests, event))
+    with Bare() as port:
+        get = b"GET /all HTTP/1.1\r\n\r\n"
+        _, bare_last, _ = uvloop.run(rounds(port, [get] * subscribers, lambda _: bare_post("/all", frame)))
+    return {
+        "scenario": "one_user",
+        "subscribers": subscribers,
+        **percentiles(latencies),
+        "last_ms": middle(last),
+        "bare_last_ms": middle(bare_last),
+        "frame_bytes": len(frame),
+        "ratio_to_bare": round(middle(last) / middle(bare_last), 2),
+        "kib_per_connection": round((peak[3] - before) / subscribers, 1),
+    }
+
+
+def webhooks_for(users: int, count: int, seed: int) -> tuple[list[bytes], list[bytes], list[int]]:
+    """Signed pushes to random users, the commit that identifies each, and the user."""
+    source = random.Random(seed)
+    requests, keys, owners = [], [], []
+    for _ in range(count):
+        body = push_body(source)
+        owner = source.randrange(users) + 1
+        keys.append(json.loads(body)["after"].encode())
+        owners.append(owner)
+        requests.append(signed_request(body, f"/api/webhooks/github/u{owner}", source.randbytes(16).hex()))
+    return requests, keys, owners
+
+
+def many_users(folder: Path, users: int, per_second: float) -> dict:
+    with serving(folder, users=users) as server:
+        tokens = server.tokens(users)
+        before = server.rss_kib()
+        webhooks, keys, owners = webhooks_for(users, int(per_second * _SECONDS), seed=3)
+        frame = b""
+
+        def key_of(data: bytes) -> list[bytes]:
+            nonlocal frame
+            found = _AFTER.findall(data)
+            if found:
+                frame = data
+            return found
+
+        latencies, lost = uvloop.run(
+            at_rate(
+                server.port, [stream_request(token) for token in tokens], webhooks, keys, per_second, key_of
+            )
+        )
+        after = server.rss_kib()
+    key = _AFTER.findall(frame)[0]
+    with Bare() as port:
+        bare_latencies, _ = uvloop.run(
+            at_rate(
+                port,
+                [f"GET /{number} HTTP/1.1\r\n\r\n".encode() for number in range(1, users + 1)],
+                [
+                    bare_post(f"/{owner}", frame.replace(key, one))
+                    for owner, one in zip(owners, keys, strict=True)
+                ],
+                keys,
+                per_second,
+                _AFTER.findall,
+            )
+        )
+    result = percentiles(latencies)
+    return {
+        "scenario": "many_users",
+        "subscribers": users,
+        "events_per_second": per_second,
+        **result,
+        "lost": lost,
+        "bare_p99_ms": percentiles(bare_latencies)["p99_ms"],
+        "ratio_to_bare": round(result["p99_ms"] / percentiles(bare_latencies)["p99_ms"], 2),
+        "kib_per_connection": round((after - before) / users, 1),
+    }
+
+
+def middle(seconds: list[float]) -> float:
+    return round(sorted(seconds)[len(seconds) // 2] * 1000, 2)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--subscribers", type=int, default=5000)
+    parser.add_argument("--per-second", type=float, default=1000)
+    arguments = parser.parse_args()
+    runs = []
+    for scenario in (
+        lambda folder: one_user(folder, arguments.subscribers),
+        lambda folder: many_users(folder, arguments.subscribers, arguments.per_second),
+    ):
+        with tempfile.TemporaryDirectory() as name:
+            runs.append(scenario(Path(name)))
+            print(runs[-1], file=sys.stderr)
+    report({"runs": runs})
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,135 @@
+"""Streams without a network: a sink that a test can block, over a real journal and a real fan-out."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import structlog
+
+from stores import Store, opened
+from tidings.contracts import Item, Principal, Selection, Sink
+from tidings.event import Cursor, Entry, Event, Gap, UserId
+from tidings.fanout import Fanout
+from tidings.health import Health
+from tidings.journal import SqlJournal
+from tidings.metrics import Metrics
+from tidings.selection import EVERYTHING
+from tidings.subscription import LiveSubscription
+from tidings_buses.local import LocalBus
+
+
+class Client(Sink):
+    """Takes frames, unless it is told to be slow."""
+
+    def __init__(self) -> None:
+        self.frames: list[bytes] = []
+        self.finished: list[str] = []
+        self.fails = False
+        self._open = asyncio.Event()
+        self._open.set()
+
+    def pause(self) -> None:
+        self._open.clear()
+
+    def resume(self) -> None:
+        self._open.set()
+
+    def offer(self, frame: bytes) -> Awaitable[None] | None:
+        if self.fails:
+            raise OSError("a defect")
+        if self._open.is_set():
+            self.frames.append(frame)
+            return None
+        return self._later(frame)
+
+    async def _later(self, frame: bytes) -> None:
+        await self._open.wait()
+        self.frames.append(frame)
+
+    def gap(self, gap: Gap, cursor: Cursor) -> bytes:
+        return f"gap:{gap.from_seq}-{gap.to_seq}:{gap.reason};".encode()
+
+    async def finish(self, reason: str) -> None:
+        self.finished.append(reason)
+
+    @property
+    def told(self) -> list[str]:
+        """What came, one text an event: its seq, or the gap."""
+        return [one for one in b"".join(self.frames).decode().split(";") if one]
+
+    @property
+    def seqs(self) -> list[int]:
+        return [int(one) for one in self.told]
+
+
+def frame(entry: Entry) -> bytes:
+    return f"{entry.cursor.seq};".encode()
+
+
+class Scene:
+    """A journal with two users, and its fan-out."""
+
+    def __init__(self, store: Store, users: list[UserId]) -> None:
+        def note(_logger: object, method: str, event: Any) -> Any:
+            self.logged.append({"level": method, **event})
+            raise structlog.DropEvent
+
+        self.logged: list[dict[str, Any]] = []
+        self.store = store
+        self.alice, self.bob = users
+        log = structlog.wrap_logger(None, processors=[note])
+        self.journal = SqlJournal(store.database, store.writer, store.clock)
+        self.health = Health(store.clock, log)
+        self.fanout = Fanout(self.journal, store.clock, log, Metrics(), self.health)
+        self.fanout.use(LocalBus())
+        self.journal.on_commit(self.fanout.committed)
+        self._number = 0
+
+    async def append(self, count: int = 1, *, user: UserId | None = None, type_: str = "com.x") -> None:
+        numbers = range(self._number, self._number + count)
+        self._number += count
+        events = [Event(id=f"x:{n}", type=type_, source="s", platform="x", data={}) for n in numbers]
+        await self.journal.append(Item(user or self.alice, events, via="webhook"))
+
+    async def open(
+        self,
+        client: Client,
+        *,
+        user: UserId | None = None,
+        after: Cursor | None = None,
+        selection: Selection = EVERYTHING,
+        key: str = "token:1",
+    ) -> LiveSubscription:
+        principal = Principal(user or self.alice, "somebody", "token", key, frozenset({"read"}))
+        subscription = await self.fanout.open(
+            principal, client, after=after, selection=selection, encode=frame, transport="test"
+        )
+        subscription.start()
+        return subscription
+
+    async def settle(self) -> None:
+        """Until nothing moves any more."""
+        quiet = 0
+        while quiet < 3:
+            before = [(one.cursor, one.state) for one in self.fanout.subscriptions()]
+            await self.store.read(lambda _connection: None)
+            for _ in range(20):
+                await asyncio.sleep(0)
+            still = before == [(one.cursor, one.state) for one in self.fanout.subscriptions()]
+            quiet = quiet + 1 if still else 0
+
+
+@asynccontextmanager
+async def scene_in(folder: Path) -> AsyncIterator[Scene]:
+    async with opened(folder) as store:
+        scene = Scene(store, [(await store.add_user(name)).id for name in ("alice", "bob")])
+        running = asyncio.create_task(scene.fanout.run())
+        try:
+            yield scene
+        finally:
+            running.cancel()
+            await asyncio.gather(running, return_exceptions=True)
