@@ -11,7 +11,7 @@ from typing import Any
 import structlog
 
 from stores import Store, opened
-from tidings.contracts import Item, Principal, Selection, Sink
+from tidings.contracts import Bus, Item, Principal, Selection, Sink
 from tidings.event import Cursor, Entry, Event, Gap, UserId
 from tidings.fanout import Fanout
 from tidings.health import Health
@@ -19,6 +19,7 @@ from tidings.journal import SqlJournal
 from tidings.metrics import Metrics
 from tidings.selection import EVERYTHING
 from tidings.subscription import LiveSubscription
+from tidings.supervisor import keep_running
 from tidings_buses.local import LocalBus
 
 
@@ -73,7 +74,7 @@ def frame(entry: Entry) -> bytes:
 class Scene:
     """A journal with two users, and its fan-out."""
 
-    def __init__(self, store: Store, users: list[UserId]) -> None:
+    def __init__(self, store: Store, users: list[UserId], bus: Bus) -> None:
         def note(_logger: object, method: str, event: Any) -> Any:
             self.logged.append({"level": method, **event})
             raise structlog.DropEvent
@@ -81,11 +82,11 @@ class Scene:
         self.logged: list[dict[str, Any]] = []
         self.store = store
         self.alice, self.bob = users
-        log = structlog.wrap_logger(None, processors=[note])
+        self.log = log = structlog.wrap_logger(None, processors=[note])
         self.journal = SqlJournal(store.database, store.writer, store.clock)
         self.health = Health(store.clock, log)
         self.fanout = Fanout(self.journal, store.clock, log, Metrics(), self.health)
-        self.fanout.use(LocalBus())
+        self.fanout.use(bus)
         self.journal.on_commit(self.fanout.committed)
         self._number = 0
 
@@ -114,20 +115,26 @@ class Scene:
     async def settle(self) -> None:
         """Until nothing moves any more."""
         quiet = 0
-        while quiet < 3:
-            before = [(one.cursor, one.state) for one in self.fanout.subscriptions()]
+        while quiet < 12:  # a page from the journal takes a few turns of its thread
+            before = self._positions()
             await self.store.read(lambda _connection: None)
             for _ in range(20):
                 await asyncio.sleep(0)
-            still = before == [(one.cursor, one.state) for one in self.fanout.subscriptions()]
-            quiet = quiet + 1 if still else 0
+            quiet = quiet + 1 if before == self._positions() else 0
+
+    def _positions(self) -> list[tuple[Cursor, str]]:
+        return [(one.cursor, one.state) for one in self.fanout.subscriptions()]
 
 
 @asynccontextmanager
-async def scene_in(folder: Path) -> AsyncIterator[Scene]:
+async def scene_in(folder: Path, bus: Bus | None = None) -> AsyncIterator[Scene]:
     async with opened(folder) as store:
-        scene = Scene(store, [(await store.add_user(name)).id for name in ("alice", "bob")])
-        running = asyncio.create_task(scene.fanout.run())
+        users = [(await store.add_user(name)).id for name in ("alice", "bob")]
+        scene = Scene(store, users, bus or LocalBus())
+        component = scene.health.component("fanout")
+        running = asyncio.create_task(
+            keep_running(scene.fanout.run, component, store.clock, scene.log)
+        )
         try:
             yield scene
         finally:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterable, Sequence
+from functools import partial
 
 import anyio
 import anyio.abc
@@ -149,9 +150,19 @@ class Fanout:
     async def run(self) -> None:
         """Deliver until cancelled."""
         async with anyio.create_task_group() as self._tasks:
+            self._resume()
             self._tasks.start_soon(self._deliver)
             self._tasks.start_soon(self._listen)
             self._tasks.start_soon(self._unwatch_idle)
+
+    def _resume(self) -> None:
+        """Take up the streams that a failed run has left behind; the tasks that fed some of them are gone."""
+        for watch in self._watches.values():
+            for subscription in tuple(watch.subscriptions):
+                if subscription.state == "live":
+                    subscription.look(watch.newest)
+                else:  # a frame may have been half-way out: the client knows best where it stands
+                    self.start_soon(partial(subscription.finish, "restart"), subscription)
 
     def start_soon(self, work: Callable[[], Awaitable[None]], subscription: LiveSubscription) -> None:
         """Run `work` for a subscription, beside the others; if it fails, that stream alone ends."""
@@ -166,14 +177,14 @@ class Fanout:
             self.broken(subscription, error)
 
     def broken(self, subscription: LiveSubscription, error: Exception) -> None:
-        """A stream's transport failed: drop the stream, keep the rest."""
+        """A stream's transport failed: end the stream, keep the rest."""
         self.log.error(
             "stream_failed",
             transport=subscription.transport,
             user=subscription.principal.user_id,
             exc_info=error,
         )
-        subscription.close()
+        self.start_soon(partial(subscription.finish, "failed"), subscription)
 
     async def _deliver(self) -> None:
         writes = 0

@@ -254,20 +254,40 @@ async def test_a_watch_that_fails_is_tried_again_by_the_next(scene: Scene) -> No
     assert len(scene.fanout.subscriptions()) == 1
 
 
-async def test_a_broker_that_breaks_off_leaves_no_stream_stuck(scene: Scene) -> None:
-    """The whole fan-out is started again, and whoever was reading or lagging reads on."""
-    slow, reading = Client(), Client()
-    await scene.open(slow)
-    slow.pause()
+class BreaksOff(LocalBus):
+    def __init__(self) -> None:
+        super().__init__()
+        self.broken = asyncio.Event()
+
+    async def wakeups(self) -> AsyncIterator[WakeUp]:
+        await self.broken.wait()
+        self.broken.clear()
+        raise OSError("the broker has gone")
+        yield
+
+
+async def test_a_broker_that_breaks_off_leaves_no_stream_stuck(tmp_path: Path) -> None:
+    """The fan-out starts again; who was in the middle of something is told to come back."""
+    bus = BreaksOff()
+    async with scene_in(tmp_path, bus) as scene:
+        await _break_off(scene, bus)
+
+
+async def _break_off(scene: Scene, bus: BreaksOff) -> None:
+    idle, slow, reading = Client(), Client(), Client()
     await scene.append(100)
-    await scene.settle()
+    await scene.open(idle)
+    await scene.open(slow)
     reading.pause()
     await scene.open(reading, after=OLDEST)
-    await scene.settle()
-    scene.restart_fanout()
-    slow.resume()
-    reading.resume()
+    slow.pause()
     await scene.append(1)
     await scene.settle()
-    assert reading.seqs == list(range(1, 102))
-    assert slow.seqs == list(range(1, 102))
+    bus.broken.set()
+    await scene.settle()
+    await scene.store.clock.advance(2)
+    await scene.settle()
+    assert (slow.finished, reading.finished, idle.finished) == (["restart"], ["restart"], [])
+    await scene.append(1)
+    await scene.settle()
+    assert idle.seqs == [101, 102]
