@@ -114,13 +114,20 @@ class Scene:
 
     async def settle(self) -> None:
         """Until nothing moves any more."""
-        quiet = 0
-        while quiet < 12:  # a page from the journal takes a few turns of its thread
+        quiet = turns = 0
+        while quiet < 5 or (turns < 200 and self._anyone_reads()):
             before = self._positions()
             await self.store.read(lambda _connection: None)
             for _ in range(20):
                 await asyncio.sleep(0)
             quiet = quiet + 1 if before == self._positions() else 0
+            turns += 1
+
+    def _anyone_reads(self) -> bool:
+        return any(
+            one.state == "reading" and isinstance(one._sink, Client) and one._sink._open.is_set()
+            for one in self.fanout.subscriptions()
+        )
 
     def _positions(self) -> list[tuple[Cursor, str]]:
         return [(one.cursor, one.state) for one in self.fanout.subscriptions()]

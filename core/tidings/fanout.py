@@ -184,7 +184,8 @@ class Fanout:
             user=subscription.principal.user_id,
             exc_info=error,
         )
-        self.start_soon(partial(subscription.finish, "failed"), subscription)
+        if subscription.end("failed"):
+            self.start_soon(subscription.dismiss, subscription)
 
     async def _deliver(self) -> None:
         writes = 0

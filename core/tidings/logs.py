@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import atexit
+import json
 import logging
 import sys
 import time
@@ -110,7 +111,10 @@ class _Stamp:
 
 
 def _json(_logger: WrappedLogger, _method: str, event: EventDict) -> str:
-    return _encoder.encode(event).decode("utf-8", "replace")
+    try:
+        return _encoder.encode(event).decode()
+    except UnicodeEncodeError:  # a lone surrogate from outside, which only escaped JSON can hold
+        return json.dumps(event, default=str)
 
 
 def _console(*, colors: bool) -> structlog.typing.Processor:

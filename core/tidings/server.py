@@ -20,7 +20,7 @@ from tidings.services import Services
 _SEND_BUFFER_BYTES = 64 * 1024
 _BACKLOG = 2048
 _SHUTDOWN_SECONDS = 2  # with what streams are given to end, and the last commits, less than 5
-_SWITCH_SECONDS = 0.0001
+_SWITCH_SECONDS = 0.00002
 
 
 class HttpServer(uvicorn.Server):

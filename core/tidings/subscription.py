@@ -253,9 +253,18 @@ class LiveSubscription:
 
     async def finish(self, reason: str) -> None:
         """End the stream from this side: tell the client why, or cut it off if it does not read."""
+        if self.end(reason):
+            await self.dismiss()
+
+    def end(self, reason: str) -> bool:
+        """Feed it no more; False if it had ended already. The client is still to be dismissed."""
         if self._closed:
-            return
+            return False
         self.reason = reason
         self.close()
+        return True
+
+    async def dismiss(self) -> None:
+        """Tell the client why the stream has ended, or cut it off if it does not read."""
         with anyio.move_on_after(_FINISH_SECONDS):
-            await self._sink.finish(reason)
+            await self._sink.finish(self.reason)

@@ -57,7 +57,7 @@ class Webhooks:
         failures: Limiter | None,
         registration_limits: Limiter | None,
     ) -> None:
-        self._connectors = connectors
+        self._receivers = {name: one for name, one in connectors.items() if isinstance(one, Receives)}
         self._found = found
         self._journal = journal
         self._clock = clock
@@ -116,7 +116,7 @@ class Webhooks:
             )
         await _respond(send, status, answer, headers)
         seconds = self._clock.monotonic() - started
-        if platform not in self._connectors:
+        if platform not in self._receivers:
             platform = "unknown"  # what strangers invent must not become a metric
         self._count(platform, outcome).inc()
         self._time(platform).observe(seconds)
@@ -128,8 +128,8 @@ class Webhooks:
     async def _take(
         self, scope: Scope, platform: str, ref: str, body: bytes, fields: dict[str, Any]
     ) -> tuple[int, dict[str, Any]]:
-        connector = self._connectors.get(platform)
-        if not isinstance(connector, Receives):
+        connector = self._receivers.get(platform)
+        if connector is None:
             raise Rejected(f"Nothing here takes webhooks for {platform[:64]!r}.", status=404)
         request = WebhookRequest(
             scope["method"], scope["path"], scope["query_string"].decode("latin-1"), _headers(scope), body

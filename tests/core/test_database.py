@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import cast
 
 import pytest
 from sqlalchemy import Connection
@@ -121,19 +122,22 @@ async def test_look_up_finds_what_there_is_of_many_keys(store: Store) -> None:
 
 @pytest.mark.parametrize("keys", [1, 3, 64, 65, 200])
 async def test_look_up_seeks_in_an_index_and_never_scans(store: Store, keys: int) -> None:
+    tables = (
+        (events, ("user_id", "id")),
+        (deliveries, ("user_id", "registration_id", "delivery_id")),
+        (seen, ("user_id", "id_hash")),
+    )
     plans: list[str] = []
-    tables = ((events, ("user_id", "id")), (deliveries, ("user_id", "registration_id", "delivery_id")), (seen, ("user_id", "id_hash")))
 
     def explain(connection: Connection) -> None:
-        run = connection.exec_driver_sql
-
-        def explained(statement: str, parameters: tuple[object, ...] = ()) -> object:
-            plans.extend(row[3] for row in run(f"EXPLAIN QUERY PLAN {statement}", parameters))
-            return run(statement, parameters)
-
-        connection.exec_driver_sql = explained  # type: ignore[method-assign, assignment] - to see the plans
+        driver = cast("sqlite3.Connection", connection.connection.driver_connection)
+        statements: list[str] = []
+        driver.set_trace_callback(statements.append)  # each statement with its values, as SQLite runs it
         for table, key in tables:
             look_up(connection, (LookUp(table, key, key, [(1, *["x"] * (len(key) - 1))] * keys),))
+        driver.set_trace_callback(None)
+        for statement in statements:
+            plans.extend(row[3] for row in driver.execute(f"EXPLAIN QUERY PLAN {statement}"))
 
     await store.write(explain)
     tables_touched = [plan for plan in plans if re.search(r"\bt\b", plan)]

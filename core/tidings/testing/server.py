@@ -130,7 +130,6 @@ async def live_server(
     path = folder / "config.yaml"
     path.write_text(config, encoding="utf-8")
     settings = load(path, environ).listening_on(host="127.0.0.1", port=_free_port())
-    listening = bind(settings)
     logged: list[Mapping[str, Any]] = []
     log = structlog.wrap_logger(
         None,
@@ -143,7 +142,7 @@ async def live_server(
     ) as services:
         started = asyncio.Event()
         server = HttpServer(services, started=started.set)
-        serving = asyncio.create_task(server.serve([listening]))
+        serving = asyncio.create_task(server.serve([bind(settings)]))
         url = f"http://127.0.0.1:{settings.server.port}"
         try:
             await started.wait()
