@@ -17,16 +17,20 @@ from fanout import stream_request
 from harness import FOLDER, Server, report
 
 
-def open_stream(server: Server, token: str, after: str) -> tuple[socket.socket, float]:
-    """A raw connection to a stream, and the seconds until its first event's first byte."""
+_EVENT = b"\nevent: message"
+
+
+def open_stream(server: Server, token: str, after: str) -> tuple[socket.socket, float, bytes]:
+    """A raw connection to a stream, the seconds until its first event, and what came by then."""
     connection = socket.create_connection(("127.0.0.1", server.port))
     request = stream_request(token).replace(b"/api/sse/stream", f"/api/sse/stream?after={after}".encode())
     started = time.perf_counter()
+    connection.settimeout(30)
     connection.sendall(request)
     data = b""
-    while b"event: message" not in data:
+    while _EVENT not in data:
         data += connection.recv(65536)
-    return connection, time.perf_counter() - started
+    return connection, time.perf_counter() - started, data
 
 
 def main() -> None:
@@ -43,18 +47,18 @@ def main() -> None:
             (token,) = server.tokens(1)
             first = []
             for _ in range(5):
-                connection, seconds = open_stream(server, token, "0")
+                connection, seconds, _ = open_stream(server, token, "0")
                 connection.close()
                 first.append(seconds)
             time.sleep(1)
             before = peak = server.rss_kib()
             started = time.perf_counter()
-            connection, _ = open_stream(server, token, "0")
-            received, tail, checked = 1, b"", started
+            connection, _, data = open_stream(server, token, "0")
+            received, tail, checked = data.count(_EVENT), data[1 - len(_EVENT) :], started
             while received < arguments.events:
                 data = connection.recv(1 << 20)
-                received += (tail + data).count(b"\nevent: message")
-                tail = data[-14:]
+                received += (tail + data).count(_EVENT)
+                tail = (tail + data)[1 - len(_EVENT) :]
                 if time.perf_counter() - checked > 0.2:
                     checked = time.perf_counter()
                     peak = max(peak, server.rss_kib())

@@ -32,12 +32,12 @@ Insert = sqlite_insert  # has on_conflict_do_update, as PostgreSQL's has
 _READERS = 4
 _BUSY_TIMEOUT_SECONDS = 10
 _CHECKPOINT_PATIENCE_SECONDS = 0.05  # a reader may keep the log from starting over; the next time will do
-# The log is copied by `checkpoint`, not inside a commit. 32 MB hold the index pages that a busy hour touches;
-# SQLite's usual 2 MB made each event read them anew.
+# The index pages that a busy hour touches; with SQLite's usual 2 MB each event reads them anew.
+_WRITER_CACHE_KIB = 32 * 1024
+# The log is copied by `checkpoint`, not inside a commit.
 # Larger pages would halve the cost of big rows, but a batch for many users rewrites a page for each.
 _PRAGMAS = (
     "journal_mode=WAL",
-    "cache_size=-32768",
     "wal_autocheckpoint=0",
     "foreign_keys=ON",
     "temp_store=MEMORY",
@@ -92,7 +92,7 @@ class Database:
             pool_timeout=60,
             connect_args=_CONNECT_ARGS,
         )
-        _prepare(self._writer, "BEGIN IMMEDIATE", synchronous)
+        _prepare(self._writer, "BEGIN IMMEDIATE", synchronous, cache_kib=_WRITER_CACHE_KIB)
         _prepare(self._reader.sync_engine, "BEGIN", synchronous)
         self._open: Connection | None = None  # the writer's; used in its thread alone
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="tidings-writer")
@@ -183,11 +183,11 @@ class Database:
         await self._reader.dispose()
 
 
-def _prepare(engine: Engine, begin: str, synchronous: str) -> None:
+def _prepare(engine: Engine, begin: str, synchronous: str, *, cache_kib: int = 2048) -> None:
     @event.listens_for(engine, "connect")
     def configure(connection: Any, _record: Any) -> None:
         cursor = connection.cursor()
-        for pragma in (*_PRAGMAS, f"synchronous={synchronous}"):
+        for pragma in (*_PRAGMAS, f"cache_size=-{cache_kib}", f"synchronous={synchronous}"):
             cursor.execute(f"PRAGMA {pragma}")
         cursor.close()
 

@@ -148,6 +148,7 @@ class Webhooks:
         fields["user"] = target.user_id
         fields["registration"] = target.registration_id
         parsed = connector.parse(request)
+        self._health.component(f"connector/{platform}").up()
         fields["kind"] = parsed.kind
         fields["delivery"] = parsed.delivery_id
         if self._registration_limits is not None:
@@ -178,6 +179,7 @@ class Webhooks:
         connector.verify(request, keys, self._clock.now())
 
     async def _look_up(self, platform: str, ref: str) -> Target:
+        targets = self._targets
         target = await self._found.get((platform, ref))
         if target is None:
             raise Rejected(
@@ -185,9 +187,9 @@ class Webhooks:
                 "`tidings webhook list` shows those there are.",
                 status=404,
             )
-        if len(self._targets) >= _MOST_TARGETS:
-            self._targets.clear()
-        self._targets[platform, ref] = target
+        if len(targets) >= _MOST_TARGETS:
+            targets.clear()
+        targets[platform, ref] = target
         return target
 
     async def _read_body(self, scope: Scope, receive: Receive) -> bytes | None:

@@ -16,20 +16,22 @@ PUBLIC = {"asgi", "config", "context", "contracts", "durations", "errors", "even
 
 # Each module may import at run time those of its own layer and of the layers before it.
 LAYERS = [
-    {"", "errors", "event", "durations", "facts"},
-    {"contracts"},
-    {"context", "hooks", "clock", "addresses", "secret"},
-    {"yamlfile", "choices", "validation", "config"},
+    {"", "errors", "durations", "schema", "asgi", "clock", "logs", "metrics"},
+    {"event", "addresses", "secret", "yamlfile", "selection", "credentials", "keys"},
+    {"contracts", "validation", "origins"},
+    {"context", "hooks", "choices"},
+    {"config"},
     {"plugins"},
-    {"asgi", "health", "logs", "metrics", "schema", "selection", "supervisor"},
-    {"database", "migrate", "keys", "lookups"},
-    {"writer", "vault", "rows"},
-    {"append", "journal", "facts", "accounts", "sessions", "api_tokens", "rights", "tickets", "jwt", "origins"},
-    {"credentials", "registrations", "ratelimit", "access", "security"},
+    {"database", "facts", "lookups", "migrate", "health", "supervisor", "rows", "vault"},
+    {"writer", "append", "journal"},
+    {"accounts", "sessions", "api_tokens", "registrations", "rights", "tickets", "jwt", "ratelimit"},
+    {"access", "security"},
     {"webhooks", "scheduler", "fanout", "subscription", "retention", "messages"},
     {"services"},
-    {"api", "app", "runtime", "server"},
-    {"testing", "cli", "__main__"},
+    {"api", "app", "bootstrap", "runtime"},
+    {"server"},
+    {"testing", "cli"},
+    {"__main__"},
 ]
 
 

@@ -57,7 +57,9 @@ const stream = new Stream({
     if (state === "live") notice("");
   },
   async closed(reason) {
-    if ((await standing()) === "signed-out") return showSignedOut("Your session has ended");
+    const found = await standing();
+    if (!me) return; // they pressed the button themselves, and its answer came first
+    if (found === "signed-out") return showSignedOut("Your session has ended");
     showState("stopped");
     notice(`The server ended the live connection: ${reason.replaceAll("_", " ")}. Reload the page to connect again.`);
   },
@@ -118,6 +120,8 @@ function showSignedOut(title) {
   me = null;
   feed.clear();
   part("compose").close();
+  part("compose-form").reset(); // whoever signs in next may be somebody else
+  for (const id of ["user", "empty-name", "spoken"]) part(id).textContent = "";
   for (const id of ["who", "feed", "empty", "note", "notice"]) part(id).hidden = true;
   part("signed-out-title").textContent = title;
   part("signed-out").hidden = false;

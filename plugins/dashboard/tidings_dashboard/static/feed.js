@@ -13,6 +13,9 @@ const DATE_YEAR = new Intl.DateTimeFormat(LOCALE, { day: "numeric", month: "long
 /** @param {unknown} value */
 const text = (value) => (typeof value === "string" ? value : "");
 
+/** Whether a reader sees anything of it: joiners, fillers and marks alone are nothing to see or to click. */
+const isVisible = (/** @type {string} */ words) => /[^\s\p{Cc}\p{Cf}\p{M}\p{DI}\u2800]/u.test(words);
+
 /** A link only where it leads to the web: never `javascript:` and the like. @param {unknown} value */
 function webAddress(value, protocols = ["https:", "http:"]) {
   const url = typeof value === "string" && URL.canParse(value) ? new URL(value) : null;
@@ -222,7 +225,8 @@ export class Feed {
     part(".mark").title = `${platform}, ${event.type}`;
     part(".mark").setAttribute("aria-label", platform);
 
-    part(".title").append(Feed.#link(text(data.title) || event.type, webAddress(data.url)));
+    const title = text(data.title);
+    part(".title").append(Feed.#link(isVisible(title) ? title : event.type, webAddress(data.url)));
     const more = part(".more");
     const words = part(".text");
     words.textContent = text(data.text).trim();

@@ -1,0 +1,50 @@
+"""A Chromium for each module, a server for all, a profile and an account for each test."""
+
+from collections.abc import AsyncIterator, Iterator
+
+import pytest
+from playwright.async_api import Browser, Page, async_playwright, expect
+
+import browsing
+from browsing import Person, Serving, Visitor
+
+
+@pytest.fixture(scope="session")
+def chromium() -> str:
+    path = browsing.find_chromium()
+    if path is None:
+        pytest.skip("there is no Chromium here: apt-get install chromium")
+    return path
+
+
+# Not for the session: its event loop would then be the one of all tests that follow, in other folders too.
+@pytest.fixture(scope="module")
+async def browser(chromium: str) -> AsyncIterator[Browser]:
+    expect.set_options(timeout=10_000)
+    async with async_playwright() as playwright:
+        browser = await playwright.chromium.launch(executable_path=chromium, args=browsing.ARGUMENTS)
+        yield browser
+        await browser.close()
+
+
+@pytest.fixture(scope="session")
+def server(chromium: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serving]:
+    with browsing.serving(tmp_path_factory.mktemp("server")) as server:
+        yield server
+
+
+@pytest.fixture
+def person(server: Serving) -> Person:
+    return server.add_person()
+
+
+@pytest.fixture
+async def visitor(browser: Browser, server: Serving) -> AsyncIterator[Visitor]:
+    async with browsing.visiting(browser, server.url) as visitor:
+        yield visitor
+
+
+@pytest.fixture
+async def page(visitor: Visitor, person: Person) -> Page:
+    """The live page of `person`."""
+    return await visitor.sign_in(person)

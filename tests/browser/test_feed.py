@@ -1,0 +1,248 @@
+"""News on the page: at once, whole, once each, and as text whatever it holds."""
+
+import itertools
+import json
+import re
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import anyio
+import httpx
+import pytest
+from anyio import to_thread
+from playwright.async_api import Browser, Page, Route, expect
+
+import browsing
+import deliveries
+from browsing import Person, Serving, Visitor, cards
+
+MARKUP = '<img src=x onerror="window.pwned=1"><script>window.pwned=1</script><b>bold</b>'
+SCRIPT_ADDRESS = "javascript:window.pwned=1"
+RIGHT_TO_LEFT = "\u202egnp.tsop \u2067\u05e9\u05dc\u05d5\u05dd\u2066\u200f"
+INVISIBLE = "\u200b\u200d\ufeff\u2060\u00ad"
+STACKED = "Z" + "\u0351\u0323" * 140
+LONG = "W" * 290
+
+
+async def test_a_page_without_news_says_what_to_do(person: Person, page: Page) -> None:
+    await expect(page.get_by_role("heading", name="Nothing has happened yet")).to_be_visible()
+    await expect(page.locator("#empty pre").last).to_have_text(f"tidings webhook add github {person.name}")
+    await expect(page.get_by_role("region", name="Your feed")).to_be_hidden()
+
+
+async def test_a_signed_webhook_is_a_card_in_less_than_a_second(
+    visitor: Visitor, person: Person, page: Page
+) -> None:
+    issue = deliveries.issue(7)
+    picture = "https://avatars.githubusercontent.com/u/583231?v=4"
+    issue["sender"] |= {"avatar_url": picture, "html_url": "https://github.com/octocat"}
+    card = page.get_by_role("listitem").filter(has=page.get_by_role("heading", name="Issue #7 opened"))
+    async with person.client() as client:
+        with anyio.fail_after(1):
+            answer = await deliveries.send(client, person.hook, issue, event="issues")
+            assert answer.status_code < 300
+            await card.wait_for()
+    title = card.get_by_role("heading").get_by_role("link")
+    await expect(title).to_have_text("Issue #7 opened in octo/repo: Issue 7")
+    await expect(title).to_have_attribute("href", "https://github.com/octo/repo/issues/7")
+    await expect(title).to_have_attribute("rel", "noopener noreferrer")
+    await expect(card.get_by_role("link", name="octocat")).to_have_attribute(
+        "href", "https://github.com/octocat"
+    )
+    await expect(card.get_by_role("img", name="github")).to_be_visible()
+    await expect(card.locator(".source")).to_have_text("octo/repo")
+    await expect(card.locator(".via")).to_have_text("webhook")
+    await expect(card.locator("img")).to_have_js_property("naturalWidth", 150)
+    await expect(page.locator("#empty")).to_be_hidden()
+    assert visitor.strangers == [picture]
+
+
+async def test_a_message_sent_from_the_page_is_a_card_once(person: Person, page: Page) -> None:
+    await page.get_by_role("button", name="Send yourself a message").first.click()
+    dialog = page.get_by_role("dialog", name="Send yourself a message")
+    await dialog.get_by_label("Title").fill("Milk & <bread>")
+    await dialog.get_by_label("Text").fill("Two litres.\nRye.")
+    await dialog.get_by_label("Link").fill("https://shop.example/list?a=1&b=2")
+    await dialog.get_by_role("button", name="Send", exact=True).dblclick()
+    await expect(dialog).to_be_hidden()
+    await expect(cards(page)).to_have_count(1)
+    title = page.get_by_role("link", name="Milk & <bread>")
+    await expect(title).to_have_attribute("href", "https://shop.example/list?a=1&b=2")
+    assert await page.locator(".text").text_content() == "Two litres.\nRye."
+    await expect(page.locator(".actor")).to_have_text(person.name)
+    await expect(page.get_by_role("img", name="tidings")).to_be_visible()
+    assert len(await person.journal()) == 1
+
+
+async def test_a_message_that_is_refused_stays_in_the_dialog_and_says_why(
+    visitor: Visitor, page: Page
+) -> None:
+    visitor.foresee(r"status of 400 \(Bad Request\)")
+    await page.get_by_role("button", name="Send yourself a message").first.click()
+    await page.get_by_label("Title").fill("A file")
+    await page.get_by_label("Link").fill("ftp://files.example/a")
+    await page.keyboard.press("Enter")
+    await expect(page.get_by_role("alert")).to_have_text(re.compile("^Not sent. message.url must begin with"))
+    await expect(page.get_by_label("Title")).to_have_value("A file")
+
+    await page.get_by_label("Link").fill("")
+    await page.keyboard.press("Enter")
+    await expect(page.get_by_role("dialog")).to_be_hidden()
+    await expect(cards(page).get_by_role("heading")).to_have_text("A file")
+
+
+@pytest.fixture
+def mortal(chromium: str, tmp_path: Path) -> Iterator[tuple[Serving, Person]]:
+    """A server to be killed, and somebody there."""
+    with browsing.serving(tmp_path) as server:
+        yield server, server.add_person()
+
+
+async def test_a_page_misses_nothing_and_shows_nothing_twice_when_the_server_is_killed(
+    browser: Browser, mortal: tuple[Serving, Person]
+) -> None:
+    server, person = mortal
+    numbers, restarted = itertools.count(1), anyio.Event()
+    wanted = 400  # fewer than the page keeps
+
+    async def send() -> None:
+        async with person.client() as client:
+            for number in itertools.takewhile(lambda number: number <= wanted, numbers):
+                while not await _delivered(client, person, number):  # as a platform would
+                    await restarted.wait()
+
+    async with (
+        browsing.visiting(browser, server.url) as visitor,
+        anyio.create_task_group() as senders,
+    ):
+        visitor.foresee(r"net::ERR_(CONNECTION_RE|INCOMPLETE_CHUNKED|EMPTY_RESPONSE)")
+        page = await visitor.sign_in(person)
+        for _ in range(4):
+            senders.start_soon(send)
+        for alive_at in (60, 160):
+            await expect(cards(page).nth(alive_at)).to_be_attached()
+            server.stop(signal.SIGKILL)
+            assert await cards(page).count() < wanted  # there is more to come
+            await expect(page.locator("#state-words")).to_have_text("Reconnecting")
+            await to_thread.run_sync(server.start)
+            restarted.set()
+            restarted = anyio.Event()
+            await browsing.is_live(page)
+        await expect(cards(page)).to_have_count(wanted)
+        known = await person.journal()
+        assert len(known) == wanted
+        assert await browsing.shown(page) == known
+
+
+async def _delivered(client: httpx.AsyncClient, person: Person, number: int) -> bool:
+    try:
+        answer = await deliveries.send(
+            client, person.hook, deliveries.issue(number), event="issues", delivery=f"issue-{number}"
+        )
+    except httpx.TransportError:
+        return False
+    return answer.is_success
+
+
+async def test_news_waits_for_who_reads_further_down(person: Person, page: Page) -> None:
+    await person.deliver(*range(1, 21))
+    await expect(cards(page)).to_have_count(20)
+    await page.mouse.wheel(0, 600)
+    await expect(page.locator("#top")).not_to_be_in_viewport()
+    await person.deliver(21, 22)
+    more = page.get_by_role("button", name="2 new")
+    await more.click()
+    await expect(more).to_be_hidden()
+    assert await browsing.shown(page) == await person.journal()
+    await expect(page.locator("#top")).to_be_in_viewport()
+    await expect(page.get_by_role("main")).to_be_focused()
+
+
+@pytest.fixture
+async def narrow(browser: Browser, person: Person) -> Any:
+    async with browsing.visiting(
+        browser, person.url, viewport={"width": 390, "height": 844}
+    ) as visitor:
+        yield await visitor.sign_in(person)
+
+
+async def test_hostile_words_are_shown_as_text_and_stay_in_their_place(person: Person, narrow: Page) -> None:
+    words = [MARKUP, RIGHT_TO_LEFT, LONG, STACKED, INVISIBLE, SCRIPT_ADDRESS, "&lt;b&gt; {{7*7}} ${7*7}"]
+    for title in words:
+        await person.say(title, text=f"{title} {title}\n" * 5)
+    issue = deliveries.issue(1)
+    issue["issue"] |= {"title": MARKUP, "body": MARKUP, "html_url": SCRIPT_ADDRESS}
+    issue["sender"] = {"login": RIGHT_TO_LEFT * 9, "avatar_url": SCRIPT_ADDRESS, "html_url": SCRIPT_ADDRESS}
+    async with person.client() as client:
+        await deliveries.send(client, person.hook, issue, event="issues")
+    await expect(cards(narrow)).to_have_count(len(words) + 1)
+
+    titles = await narrow.locator("#feed h3").all_text_contents()
+    expected = [title if title != INVISIBLE else "org.tidings.message" for title in reversed(words)]
+    assert titles == [f"Issue #1 opened in octo/repo: {MARKUP}", *expected]
+    assert await narrow.locator(".text").nth(0).text_content() == MARKUP
+    await _is_unharmed(narrow)
+
+
+async def test_the_page_trusts_no_address_that_the_server_hands_it(person: Person, narrow: Page) -> None:
+    await person.say("a", url="https://example.org/")
+    addresses = [SCRIPT_ADDRESS, "JaVaScRiPt:1", "\tjavascript:1", "data:text/html,<script>1</script>"]
+    addresses += ["vbscript:1", "file:///etc/passwd", "//evil.example", "blob:1", "https://", "", " "]
+
+    async def poison(route: Route) -> None:
+        answer = await route.fetch()
+        content = await answer.json()
+        (event,) = content["events"]
+        for number, address in enumerate([*addresses, 7, None, {"href": "https://x.example"}]):
+            actor = {"name": "mallory", "url": address, "avatar_url": address}
+            data = {"title": f"event {number}", "text": MARKUP, "url": address, "actor": actor}
+            content["events"].append({**event, "id": f"x:{number}", "source": MARKUP, "data": data})
+        content["events"].append({**event, "id": "x:none", "data": None, "platform": MARKUP, "via": MARKUP})
+        await route.fulfill(response=answer, body=json.dumps(content))
+
+    await narrow.route("**/api/events?*", poison)
+    await narrow.reload()
+    await expect(cards(narrow)).to_have_count(len(addresses) + 5)
+    assert await narrow.locator("#feed a").evaluate_all("links => links.map((link) => link.href)") == [
+        "https://example.org/"
+    ]
+    assert await narrow.locator("#feed img").count() == 0
+    await _is_unharmed(narrow)
+
+
+async def _is_unharmed(page: Page) -> None:
+    assert await page.evaluate("typeof window.pwned") == "undefined"
+    assert await page.locator("#feed").locator("script, b, [src=x], a:not([href^=http])").count() == 0
+    assert await browsing.overflow(page) <= 0
+    await page.set_viewport_size({"width": 320, "height": 640})
+    assert await browsing.overflow(page) <= 0
+    for row in await page.locator(".meta").all():  # words that run from right to left turn nothing around them
+        order = "spans => spans.map((span) => [span.offsetTop, span.offsetLeft])"
+        places = await row.locator("> *").evaluate_all(order)
+        assert places == sorted(places)
+
+
+@pytest.mark.parametrize(
+    ("act", "complaint"),
+    [
+        ("document.body.append(Object.assign(document.createElement('script'), {text: '1'}))", "Content Sec"),
+        ("document.body.setAttribute('style', 'color: red')", "Content Security Policy"),
+        ("fetch('https://example.org/').catch(() => 0)", "Content Security Policy"),
+        ("fetch('/nowhere')", "404"),
+        ("console.warn('odd')", "odd"),
+        ("setTimeout(() => { throw new Error('a defect') })", "uncaught: .*a defect"),
+    ],
+    ids=["script", "style", "address", "missing", "warning", "error"],
+)
+async def test_whatever_a_browser_complains_of_fails_a_test(
+    visitor: Visitor, page: Page, act: str, complaint: str
+) -> None:
+    await page.evaluate(f"() => {{ {act} }}")
+    with anyio.fail_after(5):
+        while not visitor.problems:
+            await page.title()  # a round trip to the browser, in which it can tell of more
+    assert any(re.search(complaint, problem) for problem in visitor.problems)
+    visitor.problems.clear()
+    visitor.foresee("")

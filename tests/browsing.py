@@ -1,0 +1,260 @@
+"""The page in a real browser, against `tidings serve` in a process of its own."""
+
+import dataclasses
+import itertools
+import json
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+from playwright.async_api import Browser, BrowserContext, ConsoleMessage, Locator, Page, Route, expect
+
+import deliveries
+from commands import Commands, installed
+from tidings.testing.server import Hook
+
+CONFIG = """\
+server: {{port: {port}}}
+database: sqlite+aiosqlite:///tidings.db
+limits: {{api: unlimited, sessions: unlimited, webhooks: unlimited}}
+log: {{format: json}}
+plugins:
+  connectors: {{github: {{}}}}
+  transports: {{sse: {{heartbeat: 300ms}}}}
+  bus: {{local: {{}}}}
+  extras: {{dashboard: {{}}}}
+"""
+ARGUMENTS = [
+    "--headless",
+    "--no-sandbox",  # containers and root can't have one
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
+]
+FACE = b"""<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 2 2">
+<path fill="#7a5cc4" d="M0 0h2v2H0z"/><circle fill="#f2c14e" cx="1" cy="1" r=".6"/></svg>"""
+DEFECTS = {"request_failed", "task_failed", "stream_failed", "plugin_failed"}
+
+names = (f"person-{number}" for number in itertools.count(1))
+
+
+def find_chromium() -> str | None:
+    """The path of a Chromium, None where there is none."""
+    found = map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))
+    return next(filter(None, found), None)
+
+
+@dataclasses.dataclass
+class Person:
+    """An account, with what it takes to sign in, to send it webhooks and to use the API as it.
+
+    Attributes:
+        link: A login link, not used yet.
+    """
+
+    name: str
+    link: str
+    token: str
+    hook: Hook
+    url: str
+
+    def client(self) -> httpx.AsyncClient:
+        headers = {"authorization": f"Bearer {self.token}"}
+        return httpx.AsyncClient(base_url=self.url, headers=headers, timeout=20, trust_env=False)
+
+    async def deliver(self, *issues: int) -> None:
+        """A signed webhook for each of these."""
+        async with self.client() as client:
+            for issue in issues:
+                answer = await deliveries.send(client, self.hook, deliveries.issue(issue), event="issues")
+                answer.raise_for_status()
+
+    async def say(self, title: str, **fields: str) -> None:
+        """A message to oneself."""
+        async with self.client() as client:
+            answer = await client.post("/api/sse/send", json={"message": {"title": title, **fields}})
+            answer.raise_for_status()
+
+    async def journal(self) -> list[str]:
+        """The ids of all events, newest first."""
+        async with self.client() as client:
+            answer = await client.get("/api/events", params={"last": 500})
+            answer.raise_for_status()
+            return [event["id"] for event in reversed(answer.json()["events"])]
+
+
+class Serving:
+    """`tidings serve` on a folder; it can be killed, and started again at the same port.
+
+    Attributes:
+        link: The login link that the first start printed.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        port = _free_port()
+        self.url = f"http://127.0.0.1:{port}"
+        self._commands = installed(folder, CONFIG.format(port=port))
+        self._log = folder / "server.log"
+        self.start()
+        said = itertools.takewhile(bool, iter(self._stdout.readline, ""))
+        self.link = next(line.strip() for line in said if "/login/" in line)
+
+    def start(self) -> None:
+        """Start it, and wait until it takes requests."""
+        command = [sys.executable, "-m", "tidings", "--config", str(self._commands.config), "serve"]
+        with self._log.open("a") as log:
+            self._process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True)
+        assert self._process.stdout is not None
+        self._stdout = self._process.stdout
+        said = self._stdout.readline()
+        assert said.startswith("tidings "), self._log.read_text()[-3000:]
+
+    def stop(self, how: signal.Signals) -> int:
+        """Send it this signal; its exit code."""
+        self._process.send_signal(how)
+        code = self._process.wait(15)
+        self._stdout.close()
+        return code
+
+    def command(self, *args: str) -> str:
+        """What a `tidings` command prints beside the running server; not to be called in an event loop."""
+        return self._commands.done(*args)
+
+    def add_person(self) -> Person:
+        """A new account; not to be called in an event loop."""
+        name = next(names)
+        link = _after("link: ", self.command("user", "add", name))
+        token = self.command("token", "create", name, "--scope", "read", "--scope", "send").strip()
+        made = self.command("webhook", "add", "github", name)
+        path = _after("url: ", made).removeprefix(self.url)
+        hook = Hook(path.rpartition("/")[2], path, _after("secret: ", made))
+        return Person(name, link, token, hook, self.url)
+
+    def defects(self) -> list[Any]:
+        lines = (json.loads(line) for line in self._log.read_text().splitlines() if line.startswith("{"))
+        return [line for line in lines if line["event"] in DEFECTS]
+
+
+@contextmanager
+def serving(folder: Path) -> Iterator[Serving]:
+    """A server until the end, when it must stop in good order and have failed nowhere."""
+    server = Serving(folder)
+    code = -1
+    try:
+        yield server
+    finally:
+        code = server.stop(signal.SIGTERM)
+    assert code == 0
+    assert server.defects() == []
+
+
+class Visitor:
+    """A browser profile.
+
+    Attributes:
+        problems: What the browser complained of: errors, warnings, violations of the page's policy.
+        strangers: The addresses beyond the server that pages asked for.
+    """
+
+    def __init__(self, context: BrowserContext, url: str) -> None:
+        self.context = context
+        self.problems: list[str] = []
+        self.strangers: list[str] = []
+        self._url = url
+        self._foreseen: list[re.Pattern[str]] = []
+        context.on("console", self._hear)
+        context.on("weberror", lambda error: self._note(f"uncaught: {error.error}"))
+        context.on("page", lambda page: page.on("crash", lambda _: self._note("crashed")))
+
+    def foresee(self, pattern: str) -> None:
+        """Not a problem from now on: what the browser itself logs where a test makes requests fail."""
+        self._foreseen.append(re.compile(pattern))
+
+    async def open(self, address: str = "/") -> Page:
+        page = await self.context.new_page()
+        await page.goto(address)
+        return page
+
+    async def sign_in(self, person: Person) -> Page:
+        """The live page of this person, by their login link."""
+        page = await self.open(person.link)
+        await is_live(page)
+        return page
+
+    def is_foreign(self, url: str) -> bool:
+        return not url.startswith(f"{self._url}/")
+
+    async def answer(self, route: Route) -> None:
+        """Stand in for the hosts of pictures; nothing leaves this machine."""
+        self.strangers.append(route.request.url)
+        if route.request.resource_type == "image":
+            await route.fulfill(body=FACE, content_type="image/svg+xml")
+        else:
+            await route.abort()
+
+    def _hear(self, message: ConsoleMessage) -> None:
+        if message.type in {"error", "warning"}:
+            self._note(f"{message.type}: {message.text}")
+
+    def _note(self, problem: str) -> None:
+        if not any(pattern.search(problem) for pattern in self._foreseen):
+            self.problems.append(problem)
+
+
+@asynccontextmanager
+async def visiting(browser: Browser, url: str, **options: Any) -> AsyncIterator[Visitor]:
+    """A fresh profile, whose pages must give the browser nothing to complain of."""
+    context = await browser.new_context(
+        base_url=url, locale="en-GB", timezone_id="Europe/Berlin", **options
+    )
+    visitor = Visitor(context, url)
+    try:
+        await context.route(visitor.is_foreign, visitor.answer)
+        yield visitor
+    finally:
+        await context.close()
+    assert visitor.problems == []
+
+
+async def is_live(page: Page) -> None:
+    await expect(page.locator("#state-words")).to_have_text("Live")
+
+
+def cards(page: Page) -> Locator:
+    """The events on the page, newest first."""
+    return page.locator("#feed li")
+
+
+async def shown(page: Page) -> list[str]:
+    """The ids of the events on the page, newest first."""
+    ids: list[str] = await cards(page).evaluate_all("rows => rows.map((row) => row.dataset.id)")
+    return ids
+
+
+async def overflow(page: Page) -> int:
+    """How many pixels the page is wider than its window."""
+    wider: int = await page.evaluate("document.documentElement.scrollWidth - innerWidth")
+    return wider
+
+
+def _after(label: str, said: str) -> str:
+    return next(line.removeprefix(label) for line in said.splitlines() if line.startswith(label))
+
+
+def _free_port() -> int:
+    with socket.socket() as free:
+        free.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        free.bind(("127.0.0.1", 0))
+        return int(free.getsockname()[1])

@@ -1,0 +1,215 @@
+"""Streams that open, lag, leave and come back while events come: each gets exactly its events, in order, once."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import tempfile
+from contextlib import AsyncExitStack
+from pathlib import Path
+
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    Bundle,
+    RuleBasedStateMachine,
+    consumes,
+    initialize,
+    invariant,
+    multiple,
+    rule,
+    run_state_machine_as_test,
+)
+
+from streams import Client, Scene, scene_in
+from tidings.contracts import WakeUp
+from tidings.event import OLDEST, Cursor, UserId
+from tidings.retention import Policy, Retention
+from tidings.selection import EVERYTHING, TypeSelection
+from tidings.subscription import LiveSubscription
+
+RARE = TypeSelection(["rare"])
+
+
+@dataclasses.dataclass(eq=False)
+class Watcher:
+    """A client with what it must get: every wanted seq behind `start`."""
+
+    client: Client
+    stream: LiveSubscription
+    user: UserId
+    start: int
+    rare_only: bool
+    foreign: bool = False
+
+    def check(self, types: list[str], floor: int, *, complete: bool) -> None:
+        """Everything told is in order, once, wanted; what is missing before it lies in a gap that was told."""
+        position = self.start
+        for told in self.client.told:
+            if told.startswith("gap:"):
+                span, reason = told[4:].split(":")
+                first, last = (int(part) for part in span.split("-"))
+                if reason == "restored":
+                    assert self.foreign
+                    position = last
+                else:
+                    assert first == position + 1 or self.rare_only
+                    assert last >= first
+                    assert last <= floor
+                    position = last
+                continue
+            seq = int(told)
+            assert seq > position, "in order and once"
+            assert self.missed(types, position, seq - 1) == [], "nothing left out"
+            assert self.wants(types, seq)
+            position = seq
+        if complete:
+            assert self.missed(types, max(position, 0), len(types)) == []
+
+    def wants(self, types: list[str], seq: int) -> bool:
+        return not self.rare_only or types[seq - 1] == "rare"
+
+    def missed(self, types: list[str], after: int, upto: int) -> list[int]:
+        return [seq for seq in range(after + 1, upto + 1) if self.wants(types, seq)]
+
+
+class FanoutMachine(RuleBasedStateMachine):
+    watchers = Bundle("watchers")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.runner = asyncio.Runner()
+        self.folder = tempfile.TemporaryDirectory()
+        self.stack = AsyncExitStack()
+        self.open_watchers: list[Watcher] = []
+
+    @initialize()
+    def begin(self) -> None:
+        self.scene: Scene = self.runner.run(self.stack.enter_async_context(scene_in(Path(self.folder.name))))
+        self.types: dict[UserId, list[str]] = {self.scene.alice: [], self.scene.bob: []}
+        self.floors = dict.fromkeys(self.types, 0)
+
+    def teardown(self) -> None:
+        self.runner.run(self.stack.aclose())
+        self.runner.close()
+        self.folder.cleanup()
+
+    def _user(self, first: bool) -> UserId:
+        return self.scene.alice if first else self.scene.bob
+
+    @rule(
+        target=watchers,
+        first=st.booleans(),
+        rare_only=st.booleans(),
+        paused=st.booleans(),
+        where=st.sampled_from(["now", "oldest", "somewhere", "foreign", "beyond"]),
+        share=st.floats(0, 1),
+    )
+    def open(self, first: bool, rare_only: bool, paused: bool, where: str, share: float) -> Watcher:
+        user = self._user(first)
+        head, floor = len(self.types[user]), self.floors[user]
+        seq = floor + round(share * (head - floor))
+        epoch = self.runner.run(self.scene.journal.head(user)).epoch
+        after, start = {
+            "now": (None, head),
+            "oldest": (OLDEST, floor),
+            "somewhere": (Cursor(epoch, seq), seq),
+            "foreign": (Cursor("other", seq), floor),
+            "beyond": (Cursor(epoch, head + 5), floor),
+        }[where]
+        client = Client()
+        if paused:
+            client.pause()
+        selection = RARE if rare_only else EVERYTHING
+        stream = self.runner.run(self.scene.open(client, user=user, after=after, selection=selection))
+        watcher = Watcher(client, stream, user, start, rare_only, where in {"foreign", "beyond"})
+        self.open_watchers.append(watcher)
+        return watcher
+
+    @rule(watcher=watchers)
+    def pause(self, watcher: Watcher) -> None:
+        watcher.client.pause()
+
+    @rule(watcher=watchers)
+    def resume(self, watcher: Watcher) -> None:
+        watcher.client.resume()
+
+    @rule(target=watchers, watcher=consumes(watchers))
+    def come_back(self, watcher: Watcher):  # type: ignore[no-untyped-def] - a bundle's value
+        """The client leaves, and comes back with the last position it was told."""
+        watcher.stream.close()
+        self.open_watchers.remove(watcher)
+        if watcher.foreign or any(told.startswith("gap:") for told in watcher.client.told):
+            return multiple()
+        told = watcher.client.seqs
+        position = told[-1] if told else watcher.start
+        epoch = self.runner.run(self.scene.journal.head(watcher.user)).epoch
+        client = Client()
+        selection = RARE if watcher.rare_only else EVERYTHING
+        stream = self.runner.run(
+            self.scene.open(client, user=watcher.user, after=Cursor(epoch, position), selection=selection)
+        )
+        again = Watcher(client, stream, watcher.user, position, watcher.rare_only)
+        self.open_watchers.append(again)
+        return again
+
+    @rule(watcher=consumes(watchers))
+    def leave(self, watcher: Watcher) -> None:
+        watcher.stream.close()
+        self.open_watchers.remove(watcher)
+
+    @rule(first=st.booleans(), counts=st.lists(st.integers(1, 100), max_size=4), rare=st.booleans())
+    def append(self, first: bool, counts: list[int], rare: bool) -> None:
+        user = self._user(first)
+        type_ = "rare" if rare else "common"
+
+        async def all_at_once() -> None:
+            await asyncio.gather(*[self.scene.append(count, user=user, type_=type_) for count in counts])
+
+        self.runner.run(all_at_once())
+        self.types[user] += [type_] * sum(counts)
+
+    @rule(first=st.booleans(), count=st.integers(1, 5), wake=st.booleans())
+    def append_elsewhere(self, first: bool, count: int, wake: bool) -> None:
+        """Another node appends: no frame in memory here, and its wake-up may be lost."""
+        user = self._user(first)
+        listeners = self.scene.journal._listeners[:]
+        self.scene.journal._listeners.clear()
+        self.runner.run(self.scene.append(count, user=user, type_="common"))
+        self.scene.journal._listeners.extend(listeners)
+        self.types[user] += ["common"] * count
+        if wake:
+            self.runner.run(self.scene.fanout.bus.publish([WakeUp(user, len(self.types[user]))]))
+
+    @rule(keep=st.integers(1, 150))
+    def cut(self, keep: int) -> None:
+        policy = Policy(None, keep)
+        scene = self.scene
+        self.runner.run(Retention(scene.store.writer, scene.store.clock, scene.log, policy).cut())
+        for user, types in self.types.items():
+            self.floors[user] = max(self.floors[user], len(types) - keep)
+
+    @rule()
+    def catch_up(self) -> None:
+        """When clients read and one more event comes, everybody has everything."""
+        for watcher in self.open_watchers:
+            watcher.client.resume()
+        for user, types in self.types.items():
+            self.runner.run(self.scene.append(1, user=user, type_="rare"))
+            types.append("rare")
+        self.runner.run(self.scene.settle())
+        for watcher in self.open_watchers:
+            watcher.check(self.types[watcher.user], self.floors[watcher.user], complete=True)
+            assert watcher.stream.state == "live"
+            assert watcher.stream.cursor.seq == len(self.types[watcher.user])
+
+    @invariant()
+    def nothing_is_told_wrongly(self) -> None:
+        for watcher in self.open_watchers:
+            watcher.check(self.types[watcher.user], self.floors[watcher.user], complete=False)
+
+
+def test_every_stream_gets_exactly_its_events_in_order_once() -> None:
+    run_state_machine_as_test(
+        FanoutMachine, settings=settings(max_examples=30, stateful_step_count=30, deadline=None)
+    )
