@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from contextlib import suppress
 from importlib import resources
 from pathlib import Path
 
@@ -64,4 +66,7 @@ async def ensure_schema(database: Database) -> bool:
         Unavailable: The database can't be used.
     """
     database.path.parent.mkdir(parents=True, exist_ok=True)
+    with suppress(FileExistsError):
+        # For the owner alone, as it holds what people were told; SQLite gives its log the same mode.
+        os.close(os.open(database.path, os.O_CREAT | os.O_EXCL, 0o600))
     return await database.write(upgrade)
