@@ -78,7 +78,9 @@ class Person:
         """A signed webhook for each of these."""
         async with self.client() as client:
             for issue in issues:
-                answer = await deliveries.send(client, self.hook, deliveries.issue(issue), event="issues")
+                answer = await deliveries.send(
+                    client, self.hook, deliveries.issue(issue), event="issues", delivery=f"issue-{issue}"
+                )
                 answer.raise_for_status()
 
     async def say(self, title: str, **fields: str) -> None:
@@ -89,10 +91,15 @@ class Person:
 
     async def journal(self) -> list[str]:
         """The ids of all events, newest first."""
+        ids: list[str] = []
+        after: str | None = "0"
         async with self.client() as client:
-            answer = await client.get("/api/events", params={"last": 500})
-            answer.raise_for_status()
-            return [event["id"] for event in reversed(answer.json()["events"])]
+            while after is not None:
+                answer = await client.get("/api/events", params={"after": after, "limit": 500})
+                answer.raise_for_status()
+                ids += [event["id"] for event in answer.json()["events"]]
+                after = answer.json()["next"]
+        return ids[::-1]
 
 
 class Serving:
@@ -122,7 +129,7 @@ class Serving:
         assert said.startswith("tidings "), self._log.read_text()[-3000:]
 
     def stop(self, how: signal.Signals) -> int:
-        """Send it this signal; its exit code."""
+        """Send it this signal, unless it has ended; its exit code."""
         self._process.send_signal(how)
         code = self._process.wait(15)
         self._stdout.close()
@@ -151,7 +158,6 @@ class Serving:
 def serving(folder: Path) -> Iterator[Serving]:
     """A server until the end, when it must stop in good order and have failed nowhere."""
     server = Serving(folder)
-    code = -1
     try:
         yield server
     finally:

@@ -121,6 +121,15 @@ class Fanout:
         """Every open stream."""
         return [one for watch in self._watches.values() for one in watch.subscriptions]
 
+    def count_frames(self) -> None:
+        """Bring the metric of frames up to date; counting each as it is sent would cost more than sending it."""
+        for subscription in self.subscriptions():
+            self._count(subscription)
+
+    def _count(self, subscription: LiveSubscription) -> None:
+        self.metrics.frames.labels(subscription.transport).inc(subscription.frames - subscription.counted)
+        subscription.counted = subscription.frames
+
     # --- what the journal and the bus say ---
 
     def committed(self, entries: Sequence[Entry], _seconds: float = 0.0) -> None:
@@ -278,7 +287,7 @@ class Fanout:
         if watch is not None and subscription in watch.subscriptions:
             del watch.subscriptions[subscription]
             self.metrics.streams.labels(subscription.transport).dec()
-            self.metrics.frames.labels(subscription.transport).inc(subscription.frames)
+            self._count(subscription)
             self.log.info(
                 "stream_closed",
                 user=subscription.principal.user_id,

@@ -45,6 +45,7 @@ class LiveSubscription:
         "_sink",
         "_taken",
         "_written",
+        "counted",
         "frames",
         "opened_at",
         "principal",
@@ -67,6 +68,7 @@ class LiveSubscription:
         self.transport = transport
         self.opened_at = fanout.clock.monotonic()
         self.frames = 0
+        self.counted = 0  # of them, in the metrics
         self.reason = "client"  # why it ended
         self.sent_seq = after.seq
         self._fanout = fanout

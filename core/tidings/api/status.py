@@ -104,6 +104,7 @@ def routes(services: Services, operations: Sequence[Operation]) -> list[Route]:
 
     async def metrics(request: Request) -> Response:
         await _scrape_or_read(services, request)
+        services.fanout.count_frames()
         for name, state in services.health.report().items():
             services.metrics.up.labels(name).set(state["status"] == "up")
         return Response(services.metrics.expose(), media_type="text/plain; version=0.0.4; charset=utf-8")
