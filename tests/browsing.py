@@ -18,7 +18,7 @@ import httpx
 from playwright.async_api import Browser, BrowserContext, ConsoleMessage, Locator, Page, Route, expect
 
 import deliveries
-from commands import Commands, installed
+from commands import installed
 from tidings.testing.server import Hook
 
 CONFIG = """\
@@ -222,9 +222,7 @@ class Visitor:
 @asynccontextmanager
 async def visiting(browser: Browser, url: str, **options: Any) -> AsyncIterator[Visitor]:
     """A fresh profile, whose pages must give the browser nothing to complain of."""
-    context = await browser.new_context(
-        base_url=url, locale="en-GB", timezone_id="Europe/Berlin", **options
-    )
+    context = await browser.new_context(base_url=url, locale="en-GB", timezone_id="Europe/Berlin", **options)
     visitor = Visitor(context, url)
     try:
         await context.route(visitor.is_foreign, visitor.answer)

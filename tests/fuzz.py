@@ -83,7 +83,15 @@ def headers(chance: random.Random) -> list[tuple[bytes, bytes]]:
             ]
         )  # fmt: skip
         text = chance.choice(
-            [b"", b"x", b"Bearer", b"Bearer " + chance.randbytes(8).hex().encode(), b"\xff\xfe", b"a" * 2000, b"0-0"]
+            [
+                b"",
+                b"x",
+                b"Bearer",
+                b"Bearer " + chance.randbytes(8).hex().encode(),
+                b"\xff\xfe",
+                b"a" * 2000,
+                b"0-0",
+            ]
         )
         found.append((name, text))
     chance.shuffle(found)

@@ -139,9 +139,7 @@ async def scene_in(folder: Path, bus: Bus | None = None) -> AsyncIterator[Scene]
         users = [(await store.add_user(name)).id for name in ("alice", "bob")]
         scene = Scene(store, users, bus or LocalBus())
         component = scene.health.component("fanout")
-        running = asyncio.create_task(
-            keep_running(scene.fanout.run, component, store.clock, scene.log)
-        )
+        running = asyncio.create_task(keep_running(scene.fanout.run, component, store.clock, scene.log))
         try:
             yield scene
         finally:

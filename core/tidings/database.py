@@ -186,10 +186,14 @@ class Database:
 def _prepare(engine: Engine, begin: str, synchronous: str, *, cache_kib: int = 2048) -> None:
     @event.listens_for(engine, "connect")
     def configure(connection: Any, _record: Any) -> None:
-        cursor = connection.cursor()
-        for pragma in (*_PRAGMAS, f"cache_size=-{cache_kib}", f"synchronous={synchronous}"):
-            cursor.execute(f"PRAGMA {pragma}")
-        cursor.close()
+        try:
+            cursor = connection.cursor()
+            for pragma in (*_PRAGMAS, f"cache_size=-{cache_kib}", f"synchronous={synchronous}"):
+                cursor.execute(f"PRAGMA {pragma}")
+            cursor.close()
+        except BaseException:
+            connection.close()  # the pool has not taken it over yet
+            raise
 
     if begin:
 

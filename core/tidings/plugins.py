@@ -246,7 +246,7 @@ def _plugin_class(point: EntryPoint) -> type[Plugin]:
     """Import what an entry point names, and check that it is a plugin this version can use."""
     try:
         module_name, attribute = point.module, point.attr
-    except AttributeError:  # how importlib.metadata tells of it
+    except (AttributeError, AssertionError):  # how importlib.metadata tells of it, by version
         raise _DefectError(f"its entry point {point.value!r} is malformed. Write module:Class.") from None
     try:
         found: object = importlib.import_module(module_name)

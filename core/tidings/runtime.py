@@ -20,6 +20,7 @@ from tidings.config import Settings
 from tidings.context import Context
 from tidings.contracts import Bus, Clock, Connector, Extra, JobRequest, Transport
 from tidings.database import Database, ServerLock
+from tidings.durations import Rate
 from tidings.errors import ConfigError, Unavailable
 from tidings.event import Entry
 from tidings.facts import REGISTRATIONS_CHANGED, counted
@@ -111,20 +112,7 @@ async def _assemble(
     metrics, health = Metrics(), Health(clock, log)
     writer = Writer(database, health.component("database"), clock.monotonic)
     vault = await open_vault(settings, database)
-    jwt = None
-    if settings.auth.jwt is not None:
-        from tidings.jwt import JwtVerifier  # noqa: PLC0415 - its library costs memory that few need
-
-        jwt = JwtVerifier(settings.auth.jwt)
-    gate = Gate(
-        database,
-        writer,
-        clock,
-        origins=Origins(settings.server.public_url, settings.server.allowed_origins),
-        session_key=load_session_key(settings.database_path),
-        jwt=jwt,
-        create_users=settings.auth.jwt is not None and settings.auth.jwt.create_users,
-    )
+    gate = _gate(settings, database, writer, clock)
     journal = SqlJournal(database, writer, clock)
     fanout = Fanout(journal, clock, log, metrics, health, most_streams=settings.limits.streams)
     journal.on_commit(fanout.committed)
@@ -183,14 +171,31 @@ async def _assemble(
             metrics,
             health,
             most_bytes=limits.max_body,
-            failures=None if limits.webhooks is None else Limiter(limits.webhooks, policy="webhooks"),
-            registration_limits=(
-                None
-                if limits.webhooks_per_registration is None
-                else Limiter(limits.webhooks_per_registration, policy="registration")
-            ),
+            failures=_limiter(limits.webhooks, "webhooks"),
+            registration_limits=_limiter(limits.webhooks_per_registration, "registration"),
         ),
     )
+
+
+def _gate(settings: Settings, database: Database, writer: Writer, clock: Clock) -> Gate:
+    jwt = None
+    if settings.auth.jwt is not None:
+        from tidings.jwt import JwtVerifier  # noqa: PLC0415 - its library costs memory that few need
+
+        jwt = JwtVerifier(settings.auth.jwt)
+    return Gate(
+        database,
+        writer,
+        clock,
+        origins=Origins(settings.server.public_url, settings.server.allowed_origins),
+        session_key=load_session_key(settings.database_path),
+        jwt=jwt,
+        create_users=settings.auth.jwt is not None and settings.auth.jwt.create_users,
+    )
+
+
+def _limiter(rate: Rate | None, policy: str) -> Limiter | None:
+    return None if rate is None else Limiter(rate, policy=policy)
 
 
 def _one_bus(loaded: Loaded, offers: Sequence[tuple[LoadedPlugin, Bus]]) -> Bus:

@@ -99,7 +99,7 @@ def errors_page() -> str:
     assert tree is not None
     statuses = {code: str(status) for _, status, code in told} | {
         "csrf": "403", "forbidden": "403", "method_not_allowed": "405", "not_found": "404", "rate_limited": "429",
-        "refused": "401, 404, 408, 413, 415, 429 or 400", "rejected": "400, 413 or 415", "too_many_streams": "429",
+        "refused": "400, 401, 404, 408, 413, 415 or 429", "rejected": "400, 413 or 415", "too_many_streams": "429",
     }  # fmt: skip
     closed = [(f"`{reason}`", *words) for reason, words in sorted(CLOSED.items())]
     return (

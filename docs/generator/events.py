@@ -89,11 +89,10 @@ def events_page(api: Mapping[str, Any]) -> str:
 
 
 def _described_fields(schema: Mapping[str, Any], api: Mapping[str, Any]) -> str:
-    told = attributes_of(Event.__doc__ or "") | attributes_of(Entry.__doc__ or "")
+    told = attributes_of(Entry.__doc__ or "") | attributes_of(Event.__doc__ or "")
     rows = []
     for name, inner in schema["properties"].items():
         needed = "always" if name in schema["required"] else "where it has a value"
-        rows.append(
-            (f"`{name}`", type_of(inner, api), needed, inner.get("description") or told.get(name, ""))
-        )
+        meaning = inner.get("description") or told.get(name) or told.get(f"{name}_id", "")
+        rows.append((f"`{name}`", type_of(inner, api), needed, meaning))
     return table(("attribute", "value", "present", "meaning"), rows)

@@ -52,8 +52,8 @@ def _operation(path: str, method: str, operation: Mapping[str, Any], api: Mappin
     parts = [f"\n## {method} {path}\n\n{operation['summary']}."]
     if "description" in operation:
         parts.append(f" {operation['description']}")
-    elif operation.get("security") == []:
-        parts.append(" Open to anyone.")
+    else:
+        parts.append(" Open to anyone." if operation.get("security") == [] else " Needs credentials.")
     parts.append("\n")
     if parameters := operation.get("parameters"):
         rows = [(f"`{one['name']}`", one["in"], one["description"]) for one in parameters]

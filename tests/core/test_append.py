@@ -85,7 +85,9 @@ async def test_if_any_part_can_not_be_stored_no_part_is(store: Store, table: str
     assert [(await journal(store).head(user)).seq for user in (ALICE, BOB)] == [0, 1]
     assert await store.read(_checkpoints) == {"c2": {}}
     assert [key for _, _, key, _, _ in await store.read(_jobs)] == ["c2"]
-    taken = await store.read(lambda connection: connection.execute(select(deliveries.c.user_id)).scalars().all())
+    taken = await store.read(
+        lambda connection: connection.execute(select(deliveries.c.user_id)).scalars().all()
+    )
     assert taken == [2]
 
 

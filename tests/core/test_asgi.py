@@ -114,5 +114,3 @@ async def _await(rest: Any) -> Any:
 def test_the_first_header_of_a_name_counts(name: bytes, value: str | None) -> None:
     scope = {"headers": [(b"a", b"1"), (b"a", b"2"), (b"b", b"\xe9")]}
     assert header(scope, name) == value
-
-

@@ -7,6 +7,7 @@ import sqlite3
 import subprocess
 import sys
 from collections.abc import AsyncIterator
+from contextlib import closing
 from pathlib import Path
 from typing import cast
 
@@ -46,14 +47,13 @@ async def test_a_write_takes_the_lock_at_its_beginning(store: Store) -> None:
     """So that read-then-write never fails half-way because another process wrote."""
 
     def other_process(connection: Connection) -> str:
-        with sqlite3.connect(store.database.path, timeout=0) as other:
+        with closing(sqlite3.connect(store.database.path, timeout=0)) as other:
             try:
                 other.execute("BEGIN IMMEDIATE")
             except sqlite3.OperationalError as error:
                 return str(error)
             finally:
                 other.rollback()
-        other.close()
         return ""
 
     assert await store.write(other_process) == "database is locked"

@@ -214,7 +214,16 @@ async def test_an_item_without_events_is_fine(scene: Scene) -> None:
 
 
 async def test_odd_ids_are_found_again(scene: Scene) -> None:
-    odd = ["x:\"quote'", "x:back\\slash", "x:😀", "x:\u2028", "x:\x1f\x7f", "x:%s?:a", "x:" + "y" * 2000, "x:\0\ud800"]
+    odd = [
+        "x:\"quote'",
+        "x:back\\slash",
+        "x:😀",
+        "x:\u2028",
+        "x:\x1f\x7f",
+        "x:%s?:a",
+        "x:" + "y" * 2000,
+        "x:\0\ud800",
+    ]
     events = [Event(id=id_, type="t", source="s", platform="x", data={}) for id_ in odd]
     first = await scene.journal.append(*[Item(scene.user, [one], via="a") for one in events])
     again = await scene.journal.append(*[Item(scene.user, [one], via="b") for one in events])

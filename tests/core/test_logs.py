@@ -48,7 +48,9 @@ def test_a_console_line_can_not_be_forged_by_what_it_tells() -> None:
 
 
 @pytest.mark.parametrize("form", ["json", "console"])
-@pytest.mark.parametrize("value", ["\ud800", "\0", "\u202e", "é", b"\xff", object(), {1: "\udfff"}, 10**30, float("nan")])
+@pytest.mark.parametrize(
+    "value", ["\ud800", "\0", "\u202e", "é", b"\xff", object(), {1: "\udfff"}, 10**30, float("nan")]
+)
 def test_any_value_can_be_told(form: str, value: object) -> None:
     log, file = _lines(form)
     log.info("first", value=value)

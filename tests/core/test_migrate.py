@@ -70,7 +70,7 @@ async def test_a_database_of_a_newer_version_is_left_alone(database: Database) -
     await database.write(
         lambda connection: connection.exec_driver_sql("UPDATE alembic_version SET version_num = '9999'")
     )
-    with pytest.raises(Conflict, match="has schema 9999.*nothing was changed"):
+    with pytest.raises(Conflict, match=r"has schema 9999.*nothing was changed"):
         await ensure_schema(database)
 
 

@@ -162,9 +162,7 @@ async def test_sessions_and_links_that_have_expired_are_cut(scene: Scene) -> Non
     tables = ("login_links", "sessions")
 
     def counts(connection: Connection) -> list[int]:
-        return [
-            connection.exec_driver_sql(f"SELECT count(*) FROM {table}").scalar_one() for table in tables
-        ]
+        return [connection.exec_driver_sql(f"SELECT count(*) FROM {table}").scalar_one() for table in tables]
 
     await scene.cut()
     assert await scene.store.read(counts) == [1, 1]

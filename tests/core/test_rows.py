@@ -38,7 +38,9 @@ def test_any_event_becomes_a_row_that_any_database_takes(
         assert "\0" not in text
     assert "\\u0000" not in row.data.replace("\\\\", "")
     assert isinstance(json.loads(row.data), dict)
-    made = entry(UserId(1), Cursor("a", 1), row, connection_id="", via="api", at=datetime(2026, 1, 1, tzinfo=UTC))
+    made = entry(
+        UserId(1), Cursor("a", 1), row, connection_id="", via="api", at=datetime(2026, 1, 1, tzinfo=UTC)
+    )
     json.loads(made.cloudevent())
 
 
@@ -54,7 +56,9 @@ def test_any_event_becomes_a_row_that_any_database_takes(
 )
 def test_a_time_at_the_end_of_the_calendar_is_kept_or_left_out(time: datetime) -> None:
     row = prepare(_event(time=time))
-    made = entry(UserId(1), Cursor("a", 1), row, connection_id="", via="api", at=datetime(2026, 1, 1, tzinfo=UTC))
+    made = entry(
+        UserId(1), Cursor("a", 1), row, connection_id="", via="api", at=datetime(2026, 1, 1, tzinfo=UTC)
+    )
     assert made.time in {None, time}
 
 

@@ -27,7 +27,7 @@ def test_an_address_that_is_taken_is_named() -> None:
 
 
 def test_an_address_of_another_machine_is_refused() -> None:
-    with pytest.raises(ConfigError, match="can't listen on 192.0.2.1"):
+    with pytest.raises(ConfigError, match=r"can't listen on 192\.0\.2\.1"):
         bind(_settings(8080, "192.0.2.1"))
 
 

@@ -263,7 +263,10 @@ async def test_a_journal_that_is_away_is_a_503(scene: Scene, monkeypatch: pytest
 async def test_a_sender_who_leaves_in_the_middle_gets_no_answer(scene: Scene) -> None:
     desk = Desk(scene)
     sent: list[Any] = []
-    messages = [{"type": "http.request", "body": b'{"events"', "more_body": True}, {"type": "http.disconnect"}]
+    messages = [
+        {"type": "http.request", "body": b'{"events"', "more_body": True},
+        {"type": "http.disconnect"},
+    ]
     scope = {
         "method": "POST",
         "path": "/x",

@@ -63,7 +63,10 @@ async def test_a_culprit_fails_alone_and_the_rest_is_written_once(store: Store) 
         *[store.writer.put(sort, number) for number in numbers], return_exceptions=True
     )
     assert [result for result in results if isinstance(result, int)] == [1, 2, 4, 6]
-    assert [str(result) for result in results if isinstance(result, ValueError)] == ["culprit -3", "culprit -5"]
+    assert [str(result) for result in results if isinstance(result, ValueError)] == [
+        "culprit -3",
+        "culprit -5",
+    ]
     assert await store.read(_written) == [1, 2, 4, 6]
     assert sort.told == [1, 2, 4, 6]
 

@@ -108,9 +108,7 @@ def _id(serial: int) -> str:
     return f"github:push:1:{push['ref']}:{push['before']}:{push['after']}"
 
 
-async def test_what_was_refused_is_taken_when_it_is_sent_again(
-    tmp_path: Path, small_disk: list[str]
-) -> None:
+async def test_what_was_refused_is_taken_when_it_is_sent_again(tmp_path: Path, small_disk: list[str]) -> None:
     disk = tmp_path / "disk"
     server = server_process.start(disk, prefix=small_disk)
     try:

@@ -202,7 +202,7 @@ async def test_a_broadcast_survives_a_restart_in_the_middle(tmp_path: Path, conf
 def _reached(connection: Connection) -> dict[int, int]:
     """How many events each user has."""
     counted = select(events.c.user_id, func.count()).group_by(events.c.user_id)
-    return {user_id: count for user_id, count in connection.execute(counted)}
+    return {row[0]: row[1] for row in connection.execute(counted)}
 
 
 async def _until_finished(server: LiveServer) -> None:

@@ -27,51 +27,51 @@ async def _append(server: LiveServer, user_id: UserId, count: int, *, text: str 
         await server.services.journal.append(Item(user_id, events, via="webhook"))
 
 
-async def _stuck(server: LiveServer, token: str) -> socket.socket:
-    """A stream whose client sends the request and then does not read."""
-    loop = asyncio.get_running_loop()
-    client = socket.socket()
-    client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 16 * 1024)
-    client.setblocking(False)
-    port = server.services.settings.server.port
-    await loop.sock_connect(client, ("127.0.0.1", port))
-    request = f"GET /api/sse/stream HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {token}\r\n\r\n"
-    await loop.sock_sendall(client, request.encode())
-    head = b""
-    while b"event: cursor" not in head:
-        head += await loop.sock_recv(client, 4096)
-    return client
+class SlowClient:
+    """A stream whose client sends the request and then reads only when it is told to."""
 
+    def __init__(self) -> None:
+        self._socket = socket.socket()
+        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 16 * 1024)
+        self._socket.setblocking(False)
+        self._rest = b""
+        self._ids: list[int] = []
+        self._id: int | None = None
 
-async def _read_ids(client: socket.socket, count: int) -> list[int]:
-    """The ids of the next `count` news on the wire, chunk sizes between them ignored."""
-    loop = asyncio.get_running_loop()
-    ids: list[int] = []
-    rest = b""
-    while len(ids) < count:
-        data = await asyncio.wait_for(loop.sock_recv(client, 256 * 1024), 10)
-        assert data, f"the server closed the stream after {len(ids)} events"
-        *lines, rest = (rest + data).split(b"\n")
-        pending = None
-        for line in lines:
-            if line.startswith(b"id: "):
-                pending = int(line.rpartition(b"-")[2])
-            elif line.startswith(b"event: webhook_received"):
-                assert pending is not None
-                ids.append(pending)
-        rest = b"\n".join([*_unfinished(lines), rest])
-    return ids
+    @classmethod
+    async def opened(cls, server: LiveServer, token: str) -> "SlowClient":
+        loop, client = asyncio.get_running_loop(), cls()
+        await loop.sock_connect(client._socket, ("127.0.0.1", server.services.settings.server.port))
+        request = f"GET /api/sse/stream HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {token}\r\n\r\n"
+        await loop.sock_sendall(client._socket, request.encode())
+        head = b""
+        while b"event: cursor" not in head:
+            head += await loop.sock_recv(client._socket, 4096)
+        return client
 
+    async def read(self, count: int) -> list[int]:
+        """The ids of the next `count` news on the wire; the sizes of chunks between them are passed over."""
+        while len(self._ids) < count:
+            data = await asyncio.wait_for(asyncio.get_running_loop().sock_recv(self._socket, 256 * 1024), 10)
+            assert data, f"the server closed the stream after {self._id}"
+            *lines, self._rest = (self._rest + data).split(b"\n")
+            for line in lines:
+                if line.startswith(b"id: "):
+                    self._id = int(line.rpartition(b"-")[2])
+                elif line.startswith(b"event: webhook_received"):
+                    assert self._id is not None
+                    self._ids.append(self._id)
+        read, self._ids = self._ids[:count], self._ids[count:]
+        return read
 
-def _unfinished(lines: list[bytes]) -> list[bytes]:
-    """The id whose `event:` line has not come yet."""
-    return [lines[-1]] if lines and lines[-1].startswith(b"id: ") else []
+    def close(self) -> None:
+        self._socket.close()
 
 
 async def test_a_slow_reader_gets_everything_later_and_others_get_it_now(server: LiveServer) -> None:
     alice = await server.add_user("alice")
     token = await server.add_token(alice)
-    slow = await _stuck(server, token)
+    slow = await SlowClient.opened(server, token)
     try:
         async with open_stream(server.client, token) as one, open_stream(server.client, token) as other:
             readings = [
@@ -84,10 +84,10 @@ async def test_a_slow_reader_gets_everything_later_and_others_get_it_now(server:
             assert len(stuck) == 1
             assert stuck[0].cursor.seq < EVENTS
             # Healthy streams go on while it is stuck, and it joins in when it has caught up.
-            assert await _read_ids(slow, EVENTS) == list(range(1, EVENTS + 1))
+            assert await slow.read(EVENTS) == list(range(1, EVENTS + 1))
             await _append(server, alice.id, 3)
             assert [frame.event for frame in await one.events(3)] == ["webhook_received"] * 3
-            assert await _read_ids(slow, 3) == [EVENTS + 1, EVENTS + 2, EVENTS + 3]
+            assert await slow.read(3) == [EVENTS + 1, EVENTS + 2, EVENTS + 3]
     finally:
         slow.close()
 
@@ -95,13 +95,13 @@ async def test_a_slow_reader_gets_everything_later_and_others_get_it_now(server:
 async def test_a_reader_that_pauses_again_and_again_gets_everything_once(server: LiveServer) -> None:
     alice = await server.add_user("alice")
     token = await server.add_token(alice)
-    slow = await _stuck(server, token)
+    slow = await SlowClient.opened(server, token)
     try:
         read: list[int] = []
         for _ in range(8):
             await _append(server, alice.id, 300)
-            read += await _read_ids(slow, 150 + len(read) % 7)
-        read += await _read_ids(slow, 2400 - len(read))
+            read += await slow.read(150 + len(read) % 7)
+        read += await slow.read(2400 - len(read))
         assert read == list(range(1, 2401))
     finally:
         slow.close()
@@ -110,7 +110,7 @@ async def test_a_reader_that_pauses_again_and_again_gets_everything_once(server:
 async def test_a_stuck_client_that_leaves_is_forgotten(server: LiveServer) -> None:
     alice = await server.add_user("alice")
     token = await server.add_token(alice)
-    slow = await _stuck(server, token)
+    slow = await SlowClient.opened(server, token)
     await _append(server, alice.id, 1000)
     slow.close()
     async with asyncio.timeout(5):
@@ -121,7 +121,7 @@ async def test_a_stuck_client_that_leaves_is_forgotten(server: LiveServer) -> No
 async def test_a_memory_bound_holds_for_a_stuck_client(server: LiveServer) -> None:
     alice = await server.add_user("alice")
     token = await server.add_token(alice)
-    slow = await _stuck(server, token)
+    slow = await SlowClient.opened(server, token)
     try:
         await _append(server, alice.id, 1000, text="x" * 9000)
         (subscription,) = server.services.fanout.subscriptions()
@@ -137,7 +137,7 @@ async def test_stopping_takes_less_than_five_seconds(tmp_path: Path, config: str
     async with live_server(tmp_path, config) as server:
         alice = await server.add_user("alice")
         token = await server.add_token(alice)
-        clients = [await _stuck(server, token) for _ in range(stuck)]
+        clients = [await SlowClient.opened(server, token) for _ in range(stuck)]
         await _append(server, alice.id, 1000)
         started = time.monotonic()
     seconds = time.monotonic() - started

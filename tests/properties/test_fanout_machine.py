@@ -137,7 +137,7 @@ class FanoutMachine(RuleBasedStateMachine):
     @rule(target=watchers, watcher=consumes(watchers))
     def come_back(self, watcher: Watcher):  # type: ignore[no-untyped-def] - a bundle's value
         """The client leaves, and comes back with the last position it was told."""
-        watcher.stream.close()
+        self.runner.run(self._close(watcher))
         self.open_watchers.remove(watcher)
         if watcher.foreign or any(told.startswith("gap:") for told in watcher.client.told):
             return multiple()
@@ -153,9 +153,12 @@ class FanoutMachine(RuleBasedStateMachine):
         self.open_watchers.append(again)
         return again
 
+    async def _close(self, watcher: Watcher) -> None:
+        watcher.stream.close()
+
     @rule(watcher=consumes(watchers))
     def leave(self, watcher: Watcher) -> None:
-        watcher.stream.close()
+        self.runner.run(self._close(watcher))
         self.open_watchers.remove(watcher)
 
     @rule(first=st.booleans(), counts=st.lists(st.integers(1, 100), max_size=4), rare=st.booleans())

@@ -194,7 +194,9 @@ class JournalMachine(RuleBasedStateMachine):
     def read(self, user: int, after: Any, limit: int, odd_only: bool) -> None:
         model = self.models[self.users[user]]
         head = len(model.ids)
-        cursor = after if after is OLDEST else Cursor(model.epoch if after[0] == "own" else "foreign", after[1])
+        cursor = (
+            after if after is OLDEST else Cursor(model.epoch if after[0] == "own" else "foreign", after[1])
+        )
         selection = TypeSelection(["odd"]) if odd_only else None
         entries, page_cursor, first = [], cursor, True
         while True:

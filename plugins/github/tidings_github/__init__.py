@@ -15,7 +15,7 @@ class GitHubOptions(Options):
     """What stands under `plugins.connectors.github`.
 
     Attributes:
-        webhook_secret: Verifies deliveries to users without a registration of their own; None for no key.
+        webhook_secret: Verifies deliveries to users without a registration of their own.
     """
 
     webhook_secret: Secret = None

@@ -3,6 +3,7 @@
 
 const LIMIT = 1000; // rows kept on the page
 const DAY_MS = 86_400_000;
+const AT_ONCE_MS = 50; // less would read "0.0 s after"
 const LOCALE = navigator.languages.find((language) => language.startsWith("en")) ?? "en-GB";
 const CLOCK = new Intl.DateTimeFormat(LOCALE, { timeStyle: "short" });
 const EXACT = new Intl.DateTimeFormat(LOCALE, { dateStyle: "full", timeStyle: "long" });
@@ -10,11 +11,11 @@ const SHORT = new Intl.DateTimeFormat(LOCALE, { dateStyle: "medium", timeStyle: 
 const DATE = new Intl.DateTimeFormat(LOCALE, { weekday: "long", day: "numeric", month: "long" });
 const DATE_YEAR = new Intl.DateTimeFormat(LOCALE, { day: "numeric", month: "long", year: "numeric" });
 
-/** @param {unknown} value */
-const text = (value) => (typeof value === "string" ? value : "");
-
 /** Whether a reader sees anything of it: joiners, fillers and marks alone are nothing to see or to click. */
 const isVisible = (/** @type {string} */ words) => /[^\s\p{Cc}\p{Cf}\p{M}\p{DI}\u2800]/u.test(words);
+
+/** @param {unknown} value */
+const text = (value) => (typeof value === "string" && isVisible(value) ? value : "");
 
 /** A link only where it leads to the web: never `javascript:` and the like. @param {unknown} value */
 function webAddress(value, protocols = ["https:", "http:"]) {
@@ -215,7 +216,7 @@ export class Feed {
     row.dataset.id = event.id;
     row.dataset.day = String(dayOf(recorded));
 
-    part(".initial").textContent = [...(actor || platform)][0] ?? "";
+    part(".initial").textContent = [...(actor || platform)].find(isVisible) ?? "";
     const picture = /** @type {HTMLImageElement} */ (part("img"));
     const address = webAddress(data.actor?.avatar_url, ["https:"]);
     picture.onerror = () => picture.remove();
@@ -225,8 +226,7 @@ export class Feed {
     part(".mark").title = `${platform}, ${event.type}`;
     part(".mark").setAttribute("aria-label", platform);
 
-    const title = text(data.title);
-    part(".title").append(Feed.#link(isVisible(title) ? title : event.type, webAddress(data.url)));
+    part(".title").append(Feed.#link(text(data.title) || event.type, webAddress(data.url)));
     const more = part(".more");
     const words = part(".text");
     words.textContent = text(data.text).trim();
@@ -247,7 +247,7 @@ export class Feed {
     time.dateTime = happened.toISOString();
     time.title = EXACT.format(happened);
     const lag = recorded.getTime() - happened.getTime();
-    const late = event.time && lag >= 0 && lag < DAY_MS ? `, ${duration(lag)} after` : "";
+    const late = event.time && lag >= AT_ONCE_MS && lag < DAY_MS ? `, ${duration(lag)} after` : "";
     part(".via").textContent = `${text(event.via)}${late}`;
     part(".via").title = `How it came${late ? ", and how long after it happened" : ""}. Recorded ${EXACT.format(recorded)}.`;
     for (const span of row.querySelectorAll(".meta > *")) if (!span.textContent && span !== time) span.remove();
