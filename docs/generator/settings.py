@@ -103,7 +103,10 @@ def options(model: type[BaseModel], prefix: str) -> Iterator[tuple[str, str, str
         schema = next(one for one in variants if one.get("type") != "null")
         words = words_for_none(model, name)
         meaning = field.description or attributes[name]
-        yield f"`{prefix}{name}`", form(schema, words), default(field, schema, words), meaning
+        without = default(field, schema, words)
+        if without == "required":
+            without = f"required with `{prefix[:-1]}`"
+        yield f"`{prefix}{name}`", form(schema, words), without, meaning
 
 
 def section_of(field: FieldInfo) -> type[config.Section] | None:

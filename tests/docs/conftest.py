@@ -36,9 +36,11 @@ class Clone:
     def type(self, *commands: str, setup: str = "") -> str:
         """Type commands into a shell; what they printed, errors too. The test fails if one fails."""
         script = "\n".join(["set -eu", setup, *commands]).replace("8080", self.port)
+        # `timeout` ends all that the shell has started, should something wait for ever.
         done = subprocess.run(
-            ["bash", "-c", script], cwd=self.folder, capture_output=True, text=True, timeout=60, check=False
-        )
+            ["timeout", "60", "bash", "-c", script],
+            cwd=self.folder, capture_output=True, text=True, check=False,
+        )  # fmt: skip
         assert done.returncode == 0, f"{script}\n{done.stdout}\n{done.stderr}"
         return done.stdout + done.stderr
 
