@@ -72,6 +72,11 @@ def random_letters(count: int) -> str:
     return "".join(secrets.choice(_BASE32) for _ in range(count))
 
 
+def new_epoch() -> str:
+    """A name for a new life of a journal."""
+    return random_letters(_EPOCH_LETTERS)
+
+
 def add_user(connection: Connection, *, name: str, is_admin: bool, now: datetime) -> User:
     """Add a user with an empty journal.
 
@@ -86,9 +91,7 @@ def add_user(connection: Connection, *, name: str, is_admin: bool, now: datetime
     connection.execute(
         insert(users).values(id=user_id, name=name, is_admin=is_admin, created_at=to_stored(now))
     )
-    connection.execute(
-        insert(journals).values(user_id=user_id, epoch=random_letters(_EPOCH_LETTERS), head=0, floor=0)
-    )
+    connection.execute(insert(journals).values(user_id=user_id, epoch=new_epoch(), head=0, floor=0))
     # What a webhook for this name was told, that there is no such user, holds no longer.
     increase(connection, REGISTRATIONS_CHANGED)
     return User(user_id, name, is_admin, from_stored(to_stored(now)))

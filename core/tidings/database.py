@@ -222,7 +222,9 @@ def is_absent(error: BaseException) -> bool:
     if isinstance(error, DBAPIError) and error.connection_invalidated:
         return True
     text = str(error.orig if isinstance(error, DBAPIError) else error)
-    return isinstance(error, DatabaseError | sqlite3.DatabaseError) and any(phrase in text for phrase in _ABSENT)
+    return isinstance(error, DatabaseError | sqlite3.DatabaseError) and any(
+        phrase in text for phrase in _ABSENT
+    )
 
 
 def insert_rows(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -189,3 +190,17 @@ def test_db_check_finds_damage(cli: Commands) -> None:
         connection.execute("UPDATE sqlite_master SET rootpage = 2 WHERE name = 'users'")
     connection.close()
     assert "Restore it from a backup" in cli.failed("db", "check")
+
+
+def test_a_restored_database_begins_a_new_epoch_for_every_journal(cli: Commands) -> None:
+    def epochs() -> list[tuple[int, str]]:
+        with closing(sqlite3.connect(cli.folder / "tidings.db")) as connection:
+            return connection.execute("SELECT user_id, epoch FROM journals ORDER BY user_id").fetchall()
+
+    cli.done("user", "add", "alice")
+    cli.done("user", "add", "bob")
+    before = epochs()
+    assert cli.done("db", "restored") == "2 journals began a new epoch.\n"
+    after = epochs()
+    assert [user for user, _ in after] == [user for user, _ in before]
+    assert not {epoch for _, epoch in before} & {epoch for _, epoch in after}

@@ -6,12 +6,14 @@ import asyncio
 from typing import Any
 
 import click
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection, func, select, update
 
+from tidings.accounts import new_epoch
 from tidings.cli.installation import Installation
 from tidings.cli.output import complain, readable_size, say, say_json, say_table
 from tidings.cli.rehearsal import SILENT
 from tidings.database import Database, integrity_problems, size_bytes
+from tidings.errors import Conflict
 from tidings.health import Health
 from tidings.migrate import current, ensure_schema
 from tidings.retention import Policy, Retention
@@ -21,7 +23,7 @@ from tidings.writer import Writer
 
 @click.group("db")
 def command() -> None:
-    """Upgrade, inspect, prune and check the database. All of it works beside a running server."""
+    """Upgrade, inspect, prune and check the database, beside a running server or without one."""
 
 
 @command.command()
@@ -83,6 +85,28 @@ async def _prune(installation: Installation) -> int:
         finally:
             writer.close()
             await writing
+
+
+@command.command()
+@click.pass_obj
+def restored(installation: Installation) -> None:
+    """Say that this database was put back from a backup; with the server stopped.
+
+    Readers have seen events that the backup lacks, and their numbers will be given again, to others. Every journal
+    begins a new epoch, so that each reader is told of the gap and reads anew.
+    """
+    if (holder := installation.holder) is not None:
+        raise Conflict(f"The server at {holder.url} is running. Stop it first: tidings db restored.")
+
+    def work(connection: Connection) -> int:
+        user_ids = list(connection.execute(select(journals.c.user_id)).scalars())
+        for user_id in user_ids:
+            statement = update(journals).where(journals.c.user_id == user_id).values(epoch=new_epoch())
+            connection.execute(statement)
+        return len(user_ids)
+
+    count = installation.write(work)
+    say(f"{count} journal{'' if count == 1 else 's'} began a new epoch.")
 
 
 @command.command()
