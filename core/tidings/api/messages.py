@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 from starlette.requests import Request
@@ -23,17 +23,33 @@ _KEY = Parameter(
 )
 
 
+_Message = Annotated[
+    dict[str, Any],
+    msgspec.Meta(
+        description="More fields of your own are kept, up to 16 KiB in all.",
+        extra_json_schema={
+            "required": ["title"],
+            "properties": {
+                "title": {"type": "string", "minLength": 1, "maxLength": 300},
+                "text": {"type": "string", "maxLength": 4000},
+                "url": {"type": "string", "format": "uri", "description": "http or https."},
+            },
+        },
+    ),
+]
+
+
 class Send(msgspec.Struct, rename="camel", forbid_unknown_fields=True):
     """A message for one user: an id or a name; yourself if left out."""
 
-    message: dict[str, Any]
+    message: _Message
     user_id: int | str | None = None
 
 
 class Broadcast(msgspec.Struct, forbid_unknown_fields=True):
     """A message for everyone."""
 
-    message: dict[str, Any]
+    message: _Message
 
 
 def operations(services: Services, messages: Messages) -> list[Operation]:

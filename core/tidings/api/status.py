@@ -34,19 +34,29 @@ def _in_path(name: str, text: str) -> Mapping[str, Any]:
     return {"name": name, "in": "path", "required": True, "description": text, "schema": {"type": "string"}}
 
 
+_SCRAPE = "Needs the scope `read`, or `auth.scrape_token` of config.yaml as the bearer token."
+_DETAILS = "Open to anyone; tells details to who has the scope `read`. 503 while the database can't be used."
 _PATHS: Mapping[str, Mapping[str, Any]] = {
-    "/api/health": _get("get_api_health", "Whether the server works", answer=_HEALTH, security=[]),
+    "/api/health": _get(
+        "get_api_health", "Whether the server works", answer=_HEALTH, description=_DETAILS, security=[]
+    ),
     "/api/webhooks/health": _get(
-        "get_api_webhooks_health", "Which platforms' webhooks are taken", answer=_HEALTH, security=[]
+        "get_api_webhooks_health",
+        "Which platforms' webhooks are taken",
+        answer=_HEALTH,
+        description=_DETAILS,
+        security=[],
     ),
     "/metrics": _get(
         "get_metrics",
         "Metrics for Prometheus",
+        description=_SCRAPE,
         answer={"description": "Prometheus' text format.", "content": {"text/plain": {}}},
     ),
     "/openapi.json": _get(
         "get_openapi_json",
         "This description",
+        description=_SCRAPE,
         answer={"description": "An OpenAPI document.", "content": {"application/json": {}}},
     ),
     "/api/webhooks/{platform}/{ref}": {

@@ -53,14 +53,17 @@ _PATHS: Mapping[str, Any] = {
         "get_api_sse_stream",
         "Your events, live, as Server-Sent Events",
         "text/event-stream",
-        description="`id:` is a cursor, `data:` a CloudEvent. `Last-Event-ID` wins over `after`.",
+        description="Needs the scope `read`. `id:` is a cursor, `data:` a CloudEvent. `Last-Event-ID` wins over `after`.",
         parameters=[
             {"name": name, "in": "query", "description": text, "schema": {"type": "string"}}
             for name, text in _PARAMETERS.items()
         ],
     ),
     "/api/sse/stats": _path(
-        "get_api_sse_stats", "Your open streams; everyone's for an admin", "application/json"
+        "get_api_sse_stats",
+        "Your open streams; everyone's for an admin",
+        "application/json",
+        description="Needs the scope `read`.",
     ),
     "/api/sse/health": _path(
         "get_api_sse_health", "Whether streams are served", "application/json", security=[]
