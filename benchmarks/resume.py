@@ -16,7 +16,6 @@ from pathlib import Path
 from fanout import stream_request
 from harness import FOLDER, Server, report
 
-
 _EVENT = b"\nevent: message"
 
 

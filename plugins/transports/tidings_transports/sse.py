@@ -53,7 +53,9 @@ _PATHS: Mapping[str, Any] = {
         "get_api_sse_stream",
         "Your events, live, as Server-Sent Events",
         "text/event-stream",
-        description="Needs the scope `read`. `id:` is a cursor, `data:` a CloudEvent. `Last-Event-ID` wins over `after`.",
+        description=(
+            "Needs the scope `read`. `id:` is a cursor, `data:` a CloudEvent. `Last-Event-ID` wins over `after`."
+        ),
         parameters=[
             {"name": name, "in": "query", "description": text, "schema": {"type": "string"}}
             for name, text in _PARAMETERS.items()
