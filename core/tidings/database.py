@@ -94,6 +94,7 @@ class Database:
         )
         _prepare(self._writer, "BEGIN IMMEDIATE", synchronous, cache_kib=_WRITER_CACHE_KIB)
         _prepare(self._reader.sync_engine, "BEGIN", synchronous)
+        self._reading: set[asyncio.Task[Any]] = set()
         self._open: Connection | None = None  # the writer's; used in its thread alone
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="tidings-writer")
         self._checkpointer = create_engine(
@@ -116,9 +117,22 @@ class Database:
             Unavailable: The database can't be reached.
             Exception: Whatever `work` raises.
         """
+        reading = asyncio.create_task(self._read(work))
+        self._reading.add(reading)
+        reading.add_done_callback(self._read_ended)
         with translated():
-            async with self._reader.connect() as connection:
-                return await connection.run_sync(work)
+            # A read that has begun is finished, also for a caller that was cancelled: to break one off costs the
+            # connection, and aiosqlite can hang while it gives it up.
+            return await asyncio.shield(reading)
+
+    async def _read(self, work: Callable[[Connection], T]) -> T:
+        async with self._reader.connect() as connection:
+            return await connection.run_sync(work)
+
+    def _read_ended(self, reading: asyncio.Task[Any]) -> None:
+        self._reading.discard(reading)
+        if not reading.cancelled():
+            reading.exception()  # seen, even if the caller has gone
 
     async def write(self, work: Callable[[Connection], T]) -> T:
         """Run `work` in a transaction that is on disk when this returns.
@@ -175,7 +189,9 @@ class Database:
             return int(connection.exec_driver_sql(f"PRAGMA wal_checkpoint({mode})").one()[1])
 
     async def close(self) -> None:
-        """Close every connection."""
+        """Close every connection, once what is being read has been."""
+        if self._reading:
+            await asyncio.wait(self._reading)
         self._checkpoint_thread.submit(self._checkpointer.dispose).result()
         self._checkpoint_thread.shutdown()
         self._thread.submit(self._close_writer).result()

@@ -26,6 +26,7 @@ from tidings.subscription import LiveSubscription
 _WRITES_PER_TURN = 250  # then other tasks get the loop
 _MOST_PENDING = 10_000  # entries in memory; beyond, subscriptions read the journal
 _IDLE_WATCH_SECONDS = 30.0
+_BEYOND = "beyond"  # the epoch of a cursor that was never given
 _READS_AT_ONCE = 3  # of the database's readers; the rest are for the API
 
 
@@ -100,6 +101,7 @@ class Fanout:
     ) -> LiveSubscription:
         """See `tidings.contracts.Streams.open`."""
         watch = await self._watch(principal.user_id)
+        position = Cursor(watch.epoch, watch.newest) if after is None else await self._judged(watch, principal, after)
         # No await from here to the end: streams opened at once must all be counted, and all be drained.
         if self._draining:
             raise Unavailable("The server is shutting down.", retry_after_seconds=2)
@@ -109,13 +111,20 @@ class Fanout:
                 status=429,
                 code="too_many_streams",
             )
-        position = Cursor(watch.epoch, watch.newest) if after is None else after
         subscription = LiveSubscription(self, principal, sink, position, selection, encode, transport)
         watch.subscriptions[subscription] = None
         watch.idle_since = None
         self.log.info("stream_opened", user=principal.user_id, transport=transport, after=str(position))
         self.metrics.streams.labels(transport).inc()
         return subscription
+
+    async def _judged(self, watch: _Watch, principal: Principal, after: Cursor) -> Cursor:
+        """A cursor beyond the head is of no life of this journal; decided now, before the head can pass it."""
+        if after.epoch == watch.epoch and after.seq > watch.newest:
+            head = await self.journal.head(principal.user_id)  # another node may know more than this one
+            if after.seq > head.seq:
+                return Cursor(_BEYOND, after.seq)
+        return after
 
     def subscriptions(self) -> list[LiveSubscription]:
         """Every open stream."""
