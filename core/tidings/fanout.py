@@ -101,7 +101,11 @@ class Fanout:
     ) -> LiveSubscription:
         """See `tidings.contracts.Streams.open`."""
         watch = await self._watch(principal.user_id)
-        position = Cursor(watch.epoch, watch.newest) if after is None else await self._judged(watch, principal, after)
+        position = (
+            Cursor(watch.epoch, watch.newest)
+            if after is None
+            else await self._judged(watch, principal, after)
+        )
         # No await from here to the end: streams opened at once must all be counted, and all be drained.
         if self._draining:
             raise Unavailable("The server is shutting down.", retry_after_seconds=2)
