@@ -8,8 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from stores import Store, opened
 from tidings.access import Gate, denial_headers, owns
@@ -17,7 +15,6 @@ from tidings.accounts import User, list_users, remove_user
 from tidings.api_tokens import add_token, revoke_token
 from tidings.config import Jwt
 from tidings.contracts import Principal
-from tidings.credentials import read_credentials, stream_of
 from tidings.errors import Denied
 from tidings.event import UserId
 from tidings.jwt import JwtVerifier
@@ -420,33 +417,6 @@ async def test_a_ticket_is_refused_once_its_user_is_gone(store: Store):
     text = await ticket(store, entrance)
     await store.write(lambda c: remove_user(c, UserId(1)))
     assert (await denied(entrance.enter_stream(asked(query=f"ticket={text}")))).status == 401
-
-
-def test_a_streams_identity_does_not_mistake_one_query_for_another():
-    queries = ("a=1&b=2", "a=1%26b=2", "a=1", "a=1&a=1", "a=&b=2", "", "a")
-    identities = [stream_of(asked(query=query)) for query in queries]
-    assert len(set(identities[:-1])) == len(queries) - 1
-    assert stream_of(asked(query="b=2&a=1&ticket=x&after=0")) == identities[0]
-
-
-@given(
-    st.lists(
-        st.tuples(
-            st.sampled_from(
-                [b"authorization", b"cookie", b"origin", b"sec-fetch-site", b"x-csrf-token", b"x"]
-            ),
-            st.binary(max_size=40) | st.sampled_from([b"Bearer x", b"a=b; c", b"tidings_session=1; =; ;"]),
-        )
-    ),
-    st.binary(max_size=40),
-)
-def test_no_header_and_no_query_is_an_error(headers: list[tuple[bytes, bytes]], query: bytes):
-    scope = {"type": "http", "path": "/", "headers": headers, "query_string": query}
-    stream_of(scope)
-    try:
-        read_credentials(scope, b"tidings_session")
-    except Denied as error:
-        assert error.status == 401
 
 
 def test_what_is_ones_own():

@@ -187,3 +187,19 @@ async def test_many_reads_at_once_share_few_connections(store: Store) -> None:
         ]
     )
     assert results == [1] * 50
+
+
+async def test_readers_who_leave_in_the_middle_take_no_connection_with_them(store: Store) -> None:
+    def slow(connection: Connection) -> int:
+        statement = "WITH RECURSIVE n(i) AS (VALUES (1) UNION ALL SELECT i + 1 FROM n LIMIT 2000) SELECT max(i) FROM n"
+        return int(connection.exec_driver_sql(statement).scalar_one())
+
+    for turns in range(60):
+        reading = asyncio.create_task(store.read(slow))
+        for _ in range(turns % 20):
+            await asyncio.sleep(0)
+        reading.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await reading
+    async with asyncio.timeout(5):
+        assert await asyncio.gather(*[store.read(slow) for _ in range(10)]) == [2000] * 10

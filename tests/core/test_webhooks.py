@@ -44,7 +44,7 @@ class Parrot(Connector, Receives):
         return Parsed(events, wish.get("delivery", ""), "talk")
 
     def sample(self, keys: Keys, now: datetime, serial: str) -> WebhookRequest:
-        raise NotImplementedError
+        raise AssertionError("nobody asks a parrot for a sample")
 
 
 class Mute(Connector):
