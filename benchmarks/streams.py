@@ -7,6 +7,8 @@ import time
 from collections.abc import Callable, Sequence
 from typing import cast
 
+from tidings.server import allow_many_connections
+
 READY = b"event: cursor"
 
 
@@ -44,6 +46,7 @@ async def subscribe(
     port: int, requests: Sequence[bytes], received: Callable[[bytes], None]
 ) -> list[Subscriber]:
     """Open one stream for each request, a few hundred at a time; returns when all have their first frame."""
+    allow_many_connections()
     loop = asyncio.get_running_loop()
     count = 0
     progress = asyncio.Event()

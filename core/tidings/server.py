@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import gc
+import resource
 import signal
 import socket
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from types import FrameType
 
 import uvicorn
@@ -85,6 +87,19 @@ class HttpServer(uvicorn.Server):
         if self.should_exit and sig == signal.SIGINT:
             self.force_exit = True
         self.should_exit = True
+
+
+def allow_many_connections() -> int:
+    """Raise this process's limit on open files as far as the system lets it; each stream takes one.
+
+    Returns:
+        The limit now in force. Debian's usual one of 1,024 would refuse the thousandth stream.
+    """
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != hard:
+        with suppress(ValueError, OSError):  # some systems give "unlimited" as the hard limit and refuse it
+            resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    return resource.getrlimit(resource.RLIMIT_NOFILE)[0]
 
 
 def bind(settings: Settings) -> socket.socket:

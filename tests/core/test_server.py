@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import resource
 import socket
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import pytest
 
 from tidings.config import Settings
 from tidings.errors import ConfigError, Conflict
-from tidings.server import bind
+from tidings.server import allow_many_connections, bind
 from tidings.testing.server import live_server
 
 
@@ -37,6 +38,15 @@ def test_little_is_buffered_for_a_client_that_does_not_read() -> None:
         port = free.getsockname()[1]
     with bind(_settings(port)) as listening:
         assert listening.getsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF) <= 2 * 64 * 1024
+
+
+def test_the_systems_usual_limit_on_open_files_is_raised_to_what_it_allows() -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (min(soft, 512), hard))
+        assert allow_many_connections() == hard > 512
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
 async def test_a_second_server_on_one_database_is_refused(tmp_path: Path) -> None:

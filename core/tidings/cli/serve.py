@@ -19,7 +19,7 @@ from tidings.config import Settings
 from tidings.database import ServerLock
 from tidings.plugins import Loaded, load_plugins
 from tidings.runtime import running
-from tidings.server import HttpServer, bind
+from tidings.server import HttpServer, allow_many_connections, bind
 from tidings.services import Services
 
 
@@ -50,6 +50,7 @@ def command(installation: Installation, host: str | None, port: int | None) -> N
     lock.release()
     loaded = load_plugins(settings)
     log = logs.configure(format=settings.log.format, level=settings.log.level)
+    allow_many_connections()
     with contextlib.closing(bind(settings)) as listening:
         settings = settings.listening_on(port=listening.getsockname()[1])
         uvloop.run(_serve(settings, loaded, log, listening, installation.invocation))
