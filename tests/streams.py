@@ -88,6 +88,7 @@ class Scene:
         self.fanout = Fanout(self.journal, store.clock, log, Metrics(), self.health)
         self.fanout.use(bus)
         self.journal.on_commit(self.fanout.committed)
+        self._started: dict[LiveSubscription, Client] = {}
         self._number = 0
 
     async def append(self, count: int = 1, *, user: UserId | None = None, type_: str = "com.x") -> None:
@@ -109,23 +110,25 @@ class Scene:
         subscription = await self.fanout.open(
             principal, client, after=after, selection=selection, encode=frame, transport="test"
         )
+        self._started[subscription] = client
         subscription.start()
         return subscription
 
     async def settle(self) -> None:
         """Until nothing moves any more."""
-        quiet = turns = 0
-        while quiet < 5 or (turns < 200 and self._anyone_reads()):
-            before = self._positions()
-            await self.store.read(lambda _connection: None)
-            for _ in range(20):
-                await asyncio.sleep(0)
-            quiet = quiet + 1 if before == self._positions() else 0
-            turns += 1
+        quiet = 0
+        async with asyncio.timeout(10):
+            while quiet < 5:
+                before = self._positions()
+                await self.store.read(lambda _connection: None)
+                for _ in range(20):
+                    await asyncio.sleep(0)
+                still = before == self._positions() and not self._anyone_reads()
+                quiet = quiet + 1 if still else 0
 
     def _anyone_reads(self) -> bool:
         return any(
-            one.state == "reading" and isinstance(one._sink, Client) and one._sink._open.is_set()
+            one.state == "reading" and one in self._started and self._started[one]._open.is_set()
             for one in self.fanout.subscriptions()
         )
 

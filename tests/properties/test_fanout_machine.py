@@ -16,7 +16,6 @@ from hypothesis.stateful import (
     consumes,
     initialize,
     invariant,
-    multiple,
     rule,
     run_state_machine_as_test,
 )
@@ -38,6 +37,7 @@ class Watcher:
     client: Client
     stream: LiveSubscription
     user: UserId
+    after: Cursor
     start: int
     rare_only: bool
     foreign: bool = False
@@ -122,7 +122,11 @@ class FanoutMachine(RuleBasedStateMachine):
             client.pause()
         selection = RARE if rare_only else EVERYTHING
         stream = self.runner.run(self.scene.open(client, user=user, after=after, selection=selection))
-        watcher = Watcher(client, stream, user, start, rare_only, where in {"foreign", "beyond"})
+        if where == "now":  # from the newest that this node knows of: a wake-up may have been lost
+            after, start = stream.cursor, stream.cursor.seq
+            assert start <= head
+        assert after is not None
+        watcher = Watcher(client, stream, user, after, start, rare_only, where in {"foreign", "beyond"})
         self.open_watchers.append(watcher)
         return watcher
 
@@ -135,21 +139,22 @@ class FanoutMachine(RuleBasedStateMachine):
         watcher.client.resume()
 
     @rule(target=watchers, watcher=consumes(watchers))
-    def come_back(self, watcher: Watcher):  # type: ignore[no-untyped-def] - a bundle's value
+    def come_back(self, watcher: Watcher) -> Watcher:
         """The client leaves, and comes back with the last position it was told."""
         self.runner.run(self._close(watcher))
         self.open_watchers.remove(watcher)
-        if watcher.foreign or any(told.startswith("gap:") for told in watcher.client.told):
-            return multiple()
-        told = watcher.client.seqs
-        position = told[-1] if told else watcher.start
-        epoch = self.runner.run(self.scene.journal.head(watcher.user)).epoch
+        told = watcher.client.told
+        after, start, foreign = watcher.after, watcher.start, watcher.foreign
+        if told:
+            start, foreign = (
+                int(told[-1].split(":")[1].split("-")[1] if "gap" in told[-1] else told[-1]),
+                False,
+            )
+            after = Cursor(self.runner.run(self.scene.journal.head(watcher.user)).epoch, start)
         client = Client()
         selection = RARE if watcher.rare_only else EVERYTHING
-        stream = self.runner.run(
-            self.scene.open(client, user=watcher.user, after=Cursor(epoch, position), selection=selection)
-        )
-        again = Watcher(client, stream, watcher.user, position, watcher.rare_only)
+        stream = self.runner.run(self.scene.open(client, user=watcher.user, after=after, selection=selection))
+        again = Watcher(client, stream, watcher.user, after, start, watcher.rare_only, foreign)
         self.open_watchers.append(again)
         return again
 
