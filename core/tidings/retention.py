@@ -7,10 +7,11 @@ gap, and the event's id in `seen`, so that a re-sync can't bring it back.
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from datetime import timedelta
 from functools import partial
 
-from sqlalchemy import Connection, delete, select, tuple_, update
+from sqlalchemy import ColumnElement, Connection, RowMapping, Table, and_, bindparam, delete, select, update
 from structlog.typing import FilteringBoundLogger
 
 from tidings.contracts import Clock
@@ -54,20 +55,61 @@ class Retention:
             Unavailable: The database can't be used now; what was cut before stays cut.
         """
         total = 0
-        after = -1
-        while True:
-            users = await self._writer.run_unit(partial(_journals, after))
-            for user_id in users:
+        after: int | None = -1
+        while after is not None:
+            due, after = await self._writer.database.read(partial(self._due, after))
+            for user_id in due:
                 while cut := await self._writer.run_unit(partial(self._cut_chunk, user_id)):
                     total += cut
-            if len(users) < _USERS_AT_ONCE:
-                break
-            after = users[-1]
-        while await self._writer.run_unit(self._cut_traces):
-            pass
+        now = self._clock.now()
+        for table, column, cutoff in (
+            (seen, seen.c.at, now - timedelta(days=_SEEN_DAYS)),
+            (deliveries, deliveries.c.received_at, now - timedelta(days=_DELIVERY_DAYS)),
+            (sessions, sessions.c.expires_at, now),
+            (login_links, login_links.c.expires_at, now),
+            (tickets, tickets.c.valid_until, now),
+        ):
+            while traces := await self._writer.database.read(
+                partial(_traces, table, column < to_stored(cutoff))
+            ):
+                await self._writer.run_unit(partial(_remove, table, traces))
         if total:
             self._log.info("retention", events=total)
         return total
+
+    @property
+    def _too_old(self) -> int:
+        """Before when an event was recorded that is cut for its age."""
+        if self._policy.days is None:
+            return -1
+        return to_stored(self._clock.now() - timedelta(days=self._policy.days))
+
+    def _due(self, after: int, connection: Connection) -> tuple[list[int], int | None]:
+        """Some users behind `after` of whom something must go, and behind whom to go on; None at the end.
+
+        Read apart from the cut, so that looking at everybody does not fill the writer's page cache.
+        """
+        oldest = (
+            select(events.c.recorded_at)
+            .where(events.c.user_id == journals.c.user_id, events.c.seq > journals.c.floor)
+            .order_by(events.c.seq)
+            .limit(1)
+            .scalar_subquery()
+        )
+        rows = connection.execute(
+            select(journals.c.user_id, journals.c.head, journals.c.floor, oldest.label("oldest"))
+            .where(journals.c.user_id > after)
+            .order_by(journals.c.user_id)
+            .limit(_USERS_AT_ONCE)
+        ).all()
+        most, too_old = self._policy.events_per_user, self._too_old
+        due = [
+            row.user_id
+            for row in rows
+            if (most is not None and row.head - row.floor > most)
+            or (row.oldest is not None and row.oldest < too_old)
+        ]
+        return due, rows[-1].user_id if len(rows) == _USERS_AT_ONCE else None
 
     def _cut_chunk(self, user_id: int, connection: Connection) -> int:
         row = connection.execute(
@@ -84,9 +126,7 @@ class Retention:
             .order_by(events.c.seq)
             .limit(_CHUNK_ROWS)
         ).all()
-        too_old = -1
-        if self._policy.days is not None:
-            too_old = to_stored(self._clock.now() - timedelta(days=self._policy.days))
+        too_old = self._too_old
         cut = []
         for event in oldest:  # a run from the oldest on: a journal has no holes
             if event.seq >= keep_from and event.recorded_at >= too_old:
@@ -105,27 +145,16 @@ class Retention:
         connection.execute(update(journals).where(journals.c.user_id == user_id).values(floor=floor))
         return len(cut)
 
-    def _cut_traces(self, connection: Connection) -> int:
-        now = self._clock.now()
-        cut = 0
-        for table, column, cutoff in (
-            (seen, seen.c.at, now - timedelta(days=_SEEN_DAYS)),
-            (deliveries, deliveries.c.received_at, now - timedelta(days=_DELIVERY_DAYS)),
-            (sessions, sessions.c.expires_at, now),
-            (login_links, login_links.c.expires_at, now),
-            (tickets, tickets.c.valid_until, now),
-        ):
-            key = tuple_(*table.primary_key.columns)
-            oldest = select(*table.primary_key.columns).where(column < to_stored(cutoff)).limit(_CHUNK_ROWS)
-            cut += connection.execute(delete(table).where(key.in_(oldest))).rowcount
-        return cut
 
-
-def _journals(after: int, connection: Connection) -> list[int]:
-    statement = (
-        select(journals.c.user_id)
-        .where(journals.c.user_id > after)
-        .order_by(journals.c.user_id)
-        .limit(_USERS_AT_ONCE)
+def _traces(table: Table, cut: ColumnElement[bool], connection: Connection) -> Sequence[RowMapping]:
+    """The keys of some rows that are of no more use."""
+    return (
+        connection.execute(select(*table.primary_key.columns).where(cut).limit(_CHUNK_ROWS)).mappings().all()
     )
-    return list(connection.execute(statement).scalars())
+
+
+def _remove(table: Table, keys: Sequence[RowMapping], connection: Connection) -> None:
+    same = and_(*[column == bindparam(f"key_{column.name}") for column in table.primary_key.columns])
+    connection.execute(
+        delete(table).where(same), [{f"key_{name}": key[name] for name in key} for key in keys]
+    )

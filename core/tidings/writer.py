@@ -77,6 +77,11 @@ class Writer:
         self._closed = False
         self._finished = asyncio.Event()
 
+    @property
+    def database(self) -> Database:
+        """Where the writes go; for reading beside them."""
+        return self._database
+
     def put(self, sort: Merged[P, R], payload: P) -> asyncio.Future[R]:
         """Queue a write; the future ends when it is on disk.
 
