@@ -97,6 +97,7 @@ async def running(
                 try:
                     yield services
                 finally:
+                    await services.scheduler.stop()
                     services.writer.close()
                     await services.writer.drained()
                     group.cancel_scope.cancel()

@@ -6,6 +6,7 @@ import dataclasses
 import random
 import secrets
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
 from functools import partial
 from typing import Any
 
@@ -24,7 +25,7 @@ from tidings.writer import Writer
 
 _LEASE_SECONDS = 60.0
 _LONGEST_REST_SECONDS = 5.0
-_CLAIMED_AT_ONCE = 20
+_RUNNING_AT_ONCE = 20
 _FIRST_RETRY_SECONDS = 2.0
 _LONGEST_RETRY_SECONDS = 600.0
 
@@ -64,6 +65,8 @@ class Scheduler:
         self._metrics = metrics
         self._handlers: dict[str, Handler] = {}
         self._woken = anyio.Event()
+        self._running: dict[str, anyio.CancelScope] = {}  # by lease
+        self._stopping = False
 
     def handle(self, kind: str, handler: Handler) -> None:
         """Name the handler of a kind of job."""
@@ -74,18 +77,35 @@ class Scheduler:
         self._woken.set()
 
     async def run(self) -> None:
-        """Run due jobs until cancelled."""
-        while True:
-            self._woken = anyio.Event()
-            try:
-                claimed = await self._writer.run_unit(self._claim)
-            except Unavailable:
-                claimed = []  # the writer has said why
-            async with anyio.create_task_group() as group:
+        """Run due jobs until cancelled; a slow one holds up none but itself."""
+        async with anyio.create_task_group() as group:
+            while True:
+                self._woken = anyio.Event()
+                claimed = await self._claim_due()
                 for job in claimed:
+                    self._running[job.lease] = anyio.CancelScope()
                     group.start_soon(self._run_one, job)
-            if not claimed:
-                await self._rest()
+                if not claimed:
+                    await self._rest()
+
+    async def stop(self) -> None:
+        """Start nothing more, break off what runs, and give its leases back, so that it goes on after a restart."""
+        self._stopping = True
+        leases = list(self._running)
+        for scope in self._running.values():
+            scope.cancel()
+        if leases:
+            with suppress(Unavailable):  # then the leases lapse by themselves
+                await self._writer.run_unit(partial(_release, leases))
+
+    async def _claim_due(self) -> Sequence[Job]:
+        free = _RUNNING_AT_ONCE - len(self._running)
+        if self._stopping or free <= 0:
+            return ()
+        try:
+            return await self._writer.run_unit(partial(self._claim, free))
+        except Unavailable:
+            return ()  # the writer has said why
 
     async def _rest(self) -> None:
         async with anyio.create_task_group() as group:
@@ -98,16 +118,14 @@ class Scheduler:
             await self._clock.sleep(_LONGEST_REST_SECONDS)
             group.cancel_scope.cancel()
 
-    def _claim(self, connection: Connection) -> Sequence[Job]:
+    def _claim(self, most: int, connection: Connection) -> Sequence[Job]:
         now = to_stored(self._clock.now())
         due = and_(
             jobs.c.kind.in_(list(self._handlers)),
             jobs.c.due_at <= now,
             or_(jobs.c.lease_until.is_(None), jobs.c.lease_until < now),
         )
-        rows = connection.execute(
-            select(jobs).where(due).order_by(jobs.c.due_at).limit(_CLAIMED_AT_ONCE)
-        ).all()
+        rows = connection.execute(select(jobs).where(due).order_by(jobs.c.due_at).limit(most)).all()
         claimed = []
         for row in rows:
             lease = secrets.token_hex(16)
@@ -126,28 +144,33 @@ class Scheduler:
         started = self._clock.monotonic()
         error = ""
         again: float | None = None
-        async with anyio.create_task_group() as group:
-            group.start_soon(self._extend, job)
-            try:
-                again = await self._handlers[job.kind](job)
-            except Exception as failure:  # noqa: BLE001 - whatever a handler raises, the job is tried again
-                error = f"{type(failure).__name__}: {failure}"
-            group.cancel_scope.cancel()
+        scope = self._running[job.lease]
+        with scope:
+            async with anyio.create_task_group() as group:
+                group.start_soon(self._extend, job)
+                try:
+                    again = await self._handlers[job.kind](job)
+                except Exception as failure:  # noqa: BLE001 - whatever a handler raises, the job is tried again
+                    error = f"{type(failure).__name__}: {failure}"
+                group.cancel_scope.cancel()
+        if scope.cancelled_caught:
+            return
         outcome = "failed" if error else "done"
         self._metrics.jobs.labels(job.kind, outcome).inc()
         fields = {"kind": job.kind, "key": job.key, "user": job.user_id, "outcome": outcome}
         seconds = self._clock.monotonic() - started
         self._log.info("job", ms=round(seconds * 1000, 2), **fields, **({"error": error} if error else {}))
-        try:
+        with suppress(Unavailable):  # then the lease lapses, and the job runs again
             await self._writer.run_unit(lambda connection: self._end(connection, job, again, error))
-        except Unavailable:
-            return  # the lease lapses, and the job runs again
+        del self._running[job.lease]
+        self.wake()
 
     async def _extend(self, job: Job) -> None:
         while True:
             await self._clock.sleep(_LEASE_SECONDS / 3)
             until = to_stored(self._clock.now()) + round(_LEASE_SECONDS * 1e6)
-            await self._writer.run_unit(partial(_extend_lease, job, until))
+            with suppress(Unavailable):  # tried again in a while; the lease outlives two failures
+                await self._writer.run_unit(partial(_extend_lease, job, until))
 
     def _end(self, connection: Connection, job: Job, again: float | None, error: str) -> None:
         """End a run, if its lease is still ours; a request that came meanwhile makes the job due at once."""
@@ -177,6 +200,10 @@ def _extend_lease(job: Job, until: int, connection: Connection) -> None:
         .where(_is(job.user_id, job.kind, job.key), jobs.c.lease == job.lease)
         .values(lease_until=until)
     )
+
+
+def _release(leases: Sequence[str], connection: Connection) -> None:
+    connection.execute(update(jobs).where(jobs.c.lease.in_(leases)).values(lease=None, lease_until=None))
 
 
 def _is(user_id: int, kind: str, key: str) -> Any:

@@ -254,10 +254,10 @@ async def test_a_database_that_is_away_for_a_while_stops_nothing_for_good(
     whole = Scheduler._claim
     failures = iter([True, True])
 
-    def claim(self: Scheduler, connection: Connection) -> Any:
+    def claim(self: Scheduler, most: int, connection: Connection) -> Any:
         if next(failures, False):
             raise Unavailable("away")
-        return whole(self, connection)
+        return whole(self, most, connection)
 
     monkeypatch.setattr(Scheduler, "_claim", claim)
     async with scene.running():
@@ -265,3 +265,42 @@ async def test_a_database_that_is_away_for_a_while_stops_nothing_for_good(
         assert scene.ran == []
         await scene.pass_seconds(30)
     assert scene.ran == ["a"]
+
+
+async def test_a_slow_job_holds_up_no_other(scene: Scene) -> None:
+    gate = asyncio.Event()
+
+    async def slow(_job: Job) -> None:
+        await gate.wait()
+
+    async def quick(job: Job) -> None:
+        scene.ran.append(job.key)
+
+    scene.scheduler.handle("slow", slow)
+    scene.scheduler.handle("quick", quick)
+    await scene.ask("slow", "a")
+    async with scene.running():
+        await scene.pass_seconds(1)
+        await scene.ask("quick", "b")
+        await scene.pass_seconds(10)
+        assert scene.ran == ["b"]
+        gate.set()
+        await scene.pass_seconds(1)
+    assert await scene.rows() == []
+
+
+async def test_a_stop_gives_the_leases_back_so_that_the_next_start_goes_on_at_once(scene: Scene) -> None:
+    async def endless(_job: Job) -> None:
+        scene.ran.append("begun")
+        await asyncio.Event().wait()
+
+    scene.scheduler.handle("sync", endless)
+    await scene.ask("sync", "a")
+    async with scene.running():
+        await scene.pass_seconds(1)
+        assert (await scene.rows())[0].lease is not None
+        await scene.scheduler.stop()
+        (row,) = await scene.rows()
+        assert (row.lease, row.lease_until, row.attempts) == (None, None, 0)
+        await scene.pass_seconds(30)
+    assert scene.ran == ["begun"]
