@@ -19,7 +19,7 @@ from tidings.config import Settings
 from tidings.database import ServerLock
 from tidings.plugins import Loaded, load_plugins
 from tidings.runtime import running
-from tidings.server import HttpServer, allow_many_connections, bind
+from tidings.server import HttpServer, allow_many_connections, bind, settle_process
 from tidings.services import Services
 
 
@@ -64,6 +64,7 @@ async def _serve(
         text = await _welcome(services, token, invocation)
 
         def started() -> None:
+            settle_process()
             log.info("listening", url=settings.server.local_url, public_url=settings.server.public_url)
             with contextlib.suppress(OSError):  # nobody reads it: no reason not to serve
                 say(text)
