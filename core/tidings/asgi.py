@@ -57,7 +57,14 @@ def offer(send: Send, message: Message) -> Awaitable[None] | None:
     Returns:
         None when the message is written; else, where the client is slow, an awaitable that ends when it is.
     """
-    return step(send(message))[1]
+    sending = send(message)
+    if type(sending) is not CoroutineType:
+        return sending
+    try:  # as in `step`, written out: this runs for every frame of every stream
+        waits_for = sending.send(None)
+    except StopIteration:
+        return None
+    return Rest(sending, waits_for)
 
 
 def header(scope: Scope, name: bytes) -> str | None:
