@@ -48,15 +48,15 @@ def is_loopback(host: str) -> bool:
 
 
 def public_url(url: str) -> str:
-    """An http(s) URL without a query, and without a slash at its end.
+    """An http(s) URL without path and query: tidings needs a host name, or a port, of its own.
 
     Raises:
         ValueError: It isn't one.
     """
     _refuse_credentials(url)
-    if _origin_of(url, path=True) is None:
+    if _origin_of(url.rstrip("/"), path=False) is None:
         raise ValueError(
-            f"{shorten(url)} is not a public URL. Write one such as https://tidings.example.org."
+            f"{shorten(url)} is not a public URL. Write one such as https://tidings.example.org, without a path."
         )
     return url.rstrip("/")
 

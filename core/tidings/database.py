@@ -14,6 +14,7 @@ import os
 import sqlite3
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar, cast
@@ -368,6 +369,16 @@ class Holder:
     process_id: int
     url: str
     public_url: str
+
+
+def create_file(path: Path) -> None:
+    """Create the database's file, if there is none, for its owner alone: it holds what people were told.
+
+    SQLite gives its log the same mode.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with suppress(FileExistsError):
+        os.close(os.open(path, os.O_CREAT | os.O_EXCL, 0o600))
 
 
 class ServerLock:

@@ -45,6 +45,8 @@ def configure(
         cache_logger_on_first_use=True,
     )
     logging.basicConfig(handlers=[_Bridge()], level=max(_LEVELS[level], logging.WARNING), force=True)
+    # What strangers send that is no HTTP, or asks for a WebSocket, is no news.
+    logging.getLogger("uvicorn").setLevel(logging.ERROR)
     return cast("FilteringBoundLogger", structlog.get_logger())
 
 

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import os
-from contextlib import suppress
 from importlib import resources
 from pathlib import Path
 
 from sqlalchemy import Connection, inspect, text
 
-from tidings.database import Database
+from tidings.database import Database, create_file
 from tidings.errors import Conflict
 
 _FOLDER = Path(str(resources.files("tidings"))) / "migrations"
@@ -65,8 +63,5 @@ async def ensure_schema(database: Database) -> bool:
         Conflict: The database belongs to a newer version of tidings.
         Unavailable: The database can't be used.
     """
-    database.path.parent.mkdir(parents=True, exist_ok=True)
-    with suppress(FileExistsError):
-        # For the owner alone, as it holds what people were told; SQLite gives its log the same mode.
-        os.close(os.open(database.path, os.O_CREAT | os.O_EXCL, 0o600))
+    create_file(database.path)
     return await database.write(upgrade)

@@ -56,8 +56,8 @@ def _patterns(name: str, text: str) -> list[str]:
     for pattern in patterns:
         if not _PATTERN.fullmatch(pattern):
             raise Rejected(
-                f"{name}: {pattern[:80]!r} is not a pattern. Write CloudEvents types such as com.github.push "
-                "or com.github.*, separated by commas.",
+                f"{name}: {pattern[:80]!r} is not a pattern. Separate with commas "
+                "CloudEvents types such as com.github.push or com.github.*, and ids of platforms such as github.",
                 status=400,
             )
     return patterns

@@ -16,6 +16,7 @@ import uvicorn
 from tidings.app import build
 from tidings.config import Settings
 from tidings.errors import ConfigError
+from tidings.protocol import BoundedProtocol
 from tidings.services import Services
 
 # What the kernel holds for a client that does not read; without it 4 MB, and a slow client is noticed late.
@@ -39,7 +40,7 @@ class HttpServer(uvicorn.Server):
             uvicorn.Config(
                 build(services),
                 loop="uvloop",
-                http="httptools",
+                http=BoundedProtocol,
                 ws="none",
                 lifespan="off",
                 log_config=None,

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import sqlite3
+import stat
 from contextlib import closing
 from pathlib import Path
 
@@ -204,3 +206,12 @@ def test_a_restored_database_begins_a_new_epoch_for_every_journal(cli: Commands)
     after = epochs()
     assert [user for user, _ in after] == [user for user, _ in before]
     assert not {epoch for _, epoch in before} & {epoch for _, epoch in after}
+
+
+def test_whichever_command_comes_first_makes_the_database_for_its_owner_alone(cli: Commands) -> None:
+    before = os.umask(0o022)
+    try:
+        cli.done("user", "add", "alice")
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE((cli.folder / "tidings.db").stat().st_mode) == 0o600

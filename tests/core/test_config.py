@@ -309,7 +309,7 @@ def test_retention_can_be_forever(word: str) -> None:
         ('{host: "2001:db8::1"}', "http://[2001:db8::1]:8080"),
         ("{host: my.host}", "http://my.host:8080"),
         ("{public_url: https://example.org/}", "https://example.org"),
-        ("{public_url: http://example.org:81/tidings//}", "http://example.org:81/tidings"),
+        ("{public_url: http://example.org:81//}", "http://example.org:81"),
         ('{public_url: " "}', "http://127.0.0.1:8080"),
         ("{public_url: }", "http://127.0.0.1:8080"),
     ],

@@ -29,6 +29,7 @@ LAYERS = [
     {"webhooks", "scheduler", "fanout", "subscription", "retention", "messages"},
     {"services"},
     {"api", "app", "bootstrap", "runtime"},
+    {"protocol"},
     {"server"},
     {"testing", "cli"},
     {"__main__"},

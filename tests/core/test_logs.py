@@ -81,9 +81,9 @@ def test_an_exception_brings_its_traceback() -> None:
 
 def test_what_libraries_log_takes_the_same_form() -> None:
     _, file = _lines("json")
-    logging.getLogger("uvicorn.error").warning("Invalid %s received.", "request")
+    logging.getLogger("sqlalchemy.pool").warning("Invalid %s received.", "request")
     line = json.loads(file.getvalue())
-    assert (line["event"], line["logger"]) == ("library", "uvicorn.error")
+    assert (line["event"], line["logger"]) == ("library", "sqlalchemy.pool")
     assert line["message"] == "Invalid request received."
 
 

@@ -89,6 +89,6 @@ def _page(page: Page) -> Response:
 def _number(name: str, text: str | None, default: int) -> int:
     if not text:
         return default
-    if not (text.isascii() and text.isdigit() and len(text) <= 9 and int(text) >= 1):
+    if not (text.isascii() and text.isdigit() and len(text) <= 40 and int(text) >= 1):
         raise Rejected(f"{name}: {text[:40]!r} is not a number from 1 to {_LARGEST_LIMIT}.", status=400)
     return int(text)

@@ -96,7 +96,7 @@ def restored(installation: Installation) -> None:
     begins a new epoch, so that each reader is told of the gap and reads anew.
     """
     if (holder := installation.holder) is not None:
-        raise Conflict(f"The server at {holder.url} is running. Stop it first: tidings db restored.")
+        raise Conflict(f"The server at {holder.url} is running. Stop it, then type this again.")
 
     def work(connection: Connection) -> int:
         user_ids = list(connection.execute(select(journals.c.user_id)).scalars())

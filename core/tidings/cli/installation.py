@@ -102,12 +102,12 @@ class Installation:
             Conflict: It belongs to a newer version.
             Unavailable: It can't be used.
         """
-        from tidings.database import Database  # noqa: PLC0415 - the same
+        from tidings.database import Database, create_file  # noqa: PLC0415 - the same
         from tidings.migrate import current, ensure_schema, revisions  # noqa: PLC0415 - the same
 
         database = Database(self.settings.database)
         try:
-            database.path.parent.mkdir(parents=True, exist_ok=True)
+            create_file(database.path)
             # Asked first: a command that only reads must not wait for the server's writes.
             if await database.read(current) != revisions()[-1]:
                 await ensure_schema(database)
