@@ -339,11 +339,6 @@ def _values(columns: int, rows: int) -> str:
     return "VALUES " + ", ".join([f"({', '.join('?' * columns)})"] * rows)
 
 
-def data_version(connection: Connection) -> int:
-    """A number that changes when another process has written to the database."""
-    return int(connection.exec_driver_sql("PRAGMA data_version").scalar_one())
-
-
 def size_bytes(connection: Connection) -> int:
     """How large the database is, without what is free inside it."""
     pages = connection.exec_driver_sql("PRAGMA page_count").scalar_one()
