@@ -12,11 +12,24 @@ import re
 import secrets
 from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
-from typing import Final
+from typing import Any, Final
 
-from sqlalchemy import Connection, delete, insert, or_, select
+from sqlalchemy import (
+    Column,
+    ColumnElement,
+    Connection,
+    Row,
+    Select,
+    Table,
+    bindparam,
+    delete,
+    insert,
+    or_,
+    select,
+)
 from sqlalchemy.engine import RowMapping
 
+from tidings.contracts import Principal
 from tidings.errors import Conflict, NotFound, Rejected
 from tidings.event import UserId
 from tidings.facts import REGISTRATIONS_CHANGED, RIGHTS_CHANGED, increase
@@ -160,6 +173,40 @@ def remove_user(connection: Connection, user_id: UserId) -> None:
             connection.execute(delete(table).where(table.c.user_id == user_id))
     increase(connection, RIGHTS_CHANGED)
     increase(connection, REGISTRATIONS_CHANGED)
+
+
+def holders(hashes: Column[bytes], *columns: ColumnElement[Any]) -> Select[*tuple[Any, ...]]:
+    """A query for the rights whose hash is one of the parameter `digests`, with whose they are.
+
+    Args:
+        hashes: The column of the hashes; it is called `digest` in the rows.
+        columns: What else of the right to read.
+    """
+    return (
+        select(hashes.label("digest"), *columns, users.c.id, users.c.name, users.c.is_admin)
+        .join(users, users.c.id == hashes.table.c.user_id)
+        .where(hashes.in_(bindparam("digests", expanding=True)))
+    )
+
+
+def principal_of(row: Row[*tuple[Any, ...]], kind: str, key: str, scopes: Iterable[str]) -> Principal:
+    """The principal that comes by the right in a row of `holders`, one with `expires_at`."""
+    return Principal(
+        user_id=UserId(row.id),
+        user_name=row.name,
+        kind=kind,
+        key=key,
+        scopes=effective_scopes(scopes, is_admin=row.is_admin),
+        expires_at=None if row.expires_at is None else from_stored(row.expires_at),
+    )
+
+
+def remove_owned(connection: Connection, table: Table, row_id: int | str, user_id: UserId | None) -> bool:
+    """Remove the row with this id, whose it must be (None for anybody's); says whether there was one."""
+    statement = delete(table).where(table.c.id == row_id)
+    if user_id is not None:
+        statement = statement.where(table.c.user_id == user_id)
+    return connection.execute(statement).rowcount > 0
 
 
 def _user(row: RowMapping) -> User:

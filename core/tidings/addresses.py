@@ -47,6 +47,15 @@ def is_loopback(host: str) -> bool:
         return host == "localhost" or host.endswith(".localhost")
 
 
+def is_public(url: str) -> bool:
+    """Whether the host of `url` can be one that others on the internet reach: a name, or a global address."""
+    host = urlsplit(url).hostname or ""
+    try:
+        return ipaddress.ip_address(host).is_global
+    except ValueError:
+        return "." in host and not host.endswith((".localhost", ".local", ".internal", ".home.arpa"))
+
+
 def public_url(url: str) -> str:
     """An http(s) URL without path and query: tidings needs a host name, or a port, of its own.
 

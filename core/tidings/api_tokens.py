@@ -8,9 +8,9 @@ from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Final
 
-from sqlalchemy import Connection, bindparam, delete, insert, select
+from sqlalchemy import Connection, insert, select
 
-from tidings.accounts import SCOPES, User, effective_scopes
+from tidings.accounts import SCOPES, User, holders, principal_of, remove_owned
 from tidings.contracts import Principal
 from tidings.errors import Denied, NotFound, Rejected
 from tidings.event import UserId
@@ -23,18 +23,8 @@ TOKEN_PREFIX: Final = "tdg_"  # noqa: S105 - not a secret but how one begins
 _SECRET_BYTES = 32
 _LONGEST_LABEL = 100
 
-_found = (
-    select(
-        api_tokens.c.id.label("token_id"),
-        api_tokens.c.token_hash,
-        api_tokens.c.scopes,
-        api_tokens.c.expires_at,
-        users.c.id,
-        users.c.name,
-        users.c.is_admin,
-    )
-    .join(users, users.c.id == api_tokens.c.user_id)
-    .where(api_tokens.c.token_hash.in_(bindparam("digests", expanding=True)))
+_by_hash = holders(
+    api_tokens.c.token_hash, api_tokens.c.id.label("token_id"), api_tokens.c.scopes, api_tokens.c.expires_at
 )
 
 
@@ -106,17 +96,9 @@ def add_token(
 
 def find_tokens(connection: Connection, digests: Collection[bytes]) -> dict[bytes, Principal]:
     """Who the tokens with these hashes belong to; whether they have expired is for the caller to see."""
-    rows = connection.execute(_found, {"digests": list(digests)})
+    rows = connection.execute(_by_hash, {"digests": list(digests)})
     return {
-        row.token_hash: Principal(
-            user_id=UserId(row.id),
-            user_name=row.name,
-            kind="token",
-            key=f"token:{row.token_id}",
-            scopes=effective_scopes(row.scopes.split(), is_admin=row.is_admin),
-            expires_at=None if row.expires_at is None else from_stored(row.expires_at),
-        )
-        for row in rows
+        row.digest: principal_of(row, "token", f"token:{row.token_id}", row.scopes.split()) for row in rows
     }
 
 
@@ -151,9 +133,6 @@ def revoke_token(connection: Connection, token_id: int, *, user_id: UserId | Non
     Raises:
         NotFound: There is no such token.
     """
-    statement = delete(api_tokens).where(api_tokens.c.id == token_id)
-    if user_id is not None:
-        statement = statement.where(api_tokens.c.user_id == user_id)
-    if connection.execute(statement).rowcount == 0:
+    if not remove_owned(connection, api_tokens, token_id, user_id):
         raise NotFound(f"There is no token {token_id}. List them: tidings token list.")
     increase(connection, RIGHTS_CHANGED)

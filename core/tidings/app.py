@@ -13,8 +13,9 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 from structlog.typing import FilteringBoundLogger
 
-from tidings.api import account, events, messages, status
+from tidings.api import account, connections, consent, events, greeting, messages, provisioning, status
 from tidings.api.operation import Operation, problem, problem_of
+from tidings.discretion import begin_discretion
 from tidings.errors import TidingsError
 from tidings.messages import Messages
 from tidings.origins import Origins
@@ -29,6 +30,7 @@ def operations(services: Services) -> list[Operation]:
     """Every operation of the JSON API."""
     return [
         *account.operations(services),
+        *connections.operations(services),
         *events.operations(services),
         *messages.operations(
             services, Messages(services.journal, services.writer, services.scheduler, services.clock)
@@ -57,10 +59,14 @@ def build(services: Services) -> ASGIApp:
     app = Starlette(
         routes=[
             Route(_PREFIX + "{platform}/{ref}", services.webhooks, methods=["POST"], name="webhooks"),
+            Route(_PREFIX + "{platform}", services.webhooks, methods=["POST"], name="common_webhooks"),
+            greeting.route(services),
             *[route for transport in services.transports for route in transport.routes()],
             *[operation.route(services) for operation in described],
             *status.routes(services, described),
             account.login_route(services),
+            *consent.routes(services),
+            *provisioning.routes(services),
             *[route for extra in services.extras for route in extra.routes()],
         ],
         exception_handlers={TidingsError: refused, HTTPException: no_route, Exception: failed},
@@ -88,7 +94,7 @@ class _Front:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http" and scope["method"] == "POST" and scope["path"].startswith(_PREFIX):
             platform, slash, ref = scope["path"][len(_PREFIX) :].partition("/")
-            if slash and ref and "/" not in ref:
+            if platform and bool(slash) == bool(ref) and "/" not in ref:
                 await self._webhooks.take(platform, ref, scope, receive, send)
                 return
         await self._app(scope, receive, send)
@@ -107,6 +113,7 @@ class _Streams:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         stream = self._plain.get((scope.get("method", ""), scope["path"]))
         if stream is None:
+            begin_discretion()
             await self._app(scope, receive, send)
             return
         try:

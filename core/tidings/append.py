@@ -3,23 +3,27 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 from typing import Any
 
 import msgspec
 from sqlalchemy import Connection
 
-from tidings.contracts import Appended, Checkpoint, Item, JobRequest
-from tidings.database import Insert, LookUp, insert_rows, look_up
+from tidings.contracts import Appended, Checkpoint, Item, JobEnd, JobRequest
+from tidings.database import LookUp, insert_rows, look_up
 from tidings.errors import NotFound
-from tidings.event import Cursor, Entry, UserId
+from tidings.event import Cursor, Entry
+from tidings.jobs import LeaseLost, request_jobs
+from tidings.leases import LEASE_KEY, Ending, end_held
 from tidings.rows import Row, entry, id_hash
 from tidings.schema import checkpoints, deliveries, events, jobs, journals, seen, to_stored
 
 _EVENT_COLUMNS = tuple(column.name for column in events.columns)
 _EVENT_KEY = ("user_id", "id")
 _HEAD_COLUMNS = ("user_id", "epoch", "head", "floor")
+_POSITION_COLUMNS = tuple(column.name for column in checkpoints.columns)
+_MOVED_ON = "(user_id, connection_id) DO UPDATE SET value = excluded.value, updated_at = excluded.updated_at"
 _DELIVERY_COLUMNS = tuple(column.name for column in deliveries.columns)
 _DELIVERY_KEY = ("user_id", "registration_id", "delivery_id")
 _SEEN_KEY = ("user_id", "id_hash")
@@ -56,17 +60,20 @@ class Batch:
         heads: dict[int, _Head],
         known: dict[tuple[int, str], int | None],
         taken: set[tuple[int, str, str]],
+        held: set[tuple[int, str, str, str]],
     ) -> None:
         self._now = now
         self._at = to_stored(now)
         self._heads = heads
         self._known = known  # event -> its seq; None where retention has cut it
         self._taken = taken  # deliveries
+        self._held = held  # leases of jobs
         self._moved: set[int] = set()
         self._events: list[tuple[Any, ...]] = []
         self._deliveries: list[tuple[Any, ...]] = []
         self._checkpoints: dict[tuple[int, str], Checkpoint] = {}
         self._jobs: list[tuple[int, JobRequest]] = []
+        self._endings: list[Ending] = []
 
     @classmethod
     def begin(cls, connection: Connection, payloads: Sequence[Prepared], now: datetime) -> Batch:
@@ -80,13 +87,15 @@ class Batch:
         ]
         # In order of user: two nodes that append for the same users can't block one another for ever.
         users = [(user_id,) for user_id in sorted({payload.item.user_id for payload in payloads})]
-        heads, kept, cut, taken = look_up(
+        leases = [key for payload in payloads for key in _leases(payload.item)]
+        heads, kept, cut, taken, held = look_up(
             connection,
             (
                 LookUp(journals, ("user_id",), ("user_id", "epoch", "head"), users),
                 LookUp(events, _EVENT_KEY, (*_EVENT_KEY, "seq"), event_keys),
                 LookUp(seen, _SEEN_KEY, _SEEN_KEY, list(hashes)),
                 LookUp(deliveries, _DELIVERY_KEY, _DELIVERY_KEY, delivery_keys),
+                LookUp(jobs, LEASE_KEY, LEASE_KEY, leases),
             ),
         )
         known: dict[tuple[int, str], int | None] = {
@@ -98,6 +107,7 @@ class Batch:
             {user_id: _Head(epoch, seq) for user_id, epoch, seq in heads},
             known,
             {(user_id, registration_id, delivery_id) for user_id, registration_id, delivery_id in taken},
+            {(user_id, kind, key, lease) for user_id, kind, key, lease in held},
         )
 
     def add(self, payload: Prepared) -> Outcome | Exception:
@@ -106,6 +116,11 @@ class Batch:
         head = self._heads.get(item.user_id)
         if head is None:
             return NotFound(f"There is no user with id {item.user_id}.")
+        for run in _leases(item):
+            if run not in self._held:
+                return LeaseLost(run[1], run[2])
+        if item.job_end is not None:
+            self._end(item, item.job_end)
         repeated = False
         if item.delivery is not None:
             delivery = (item.user_id, item.delivery.registration_id, item.delivery.delivery_id)
@@ -113,52 +128,53 @@ class Batch:
             if not repeated:
                 self._taken.add(delivery)
                 self._deliveries.append((*delivery, self._at))
-        fresh = [] if repeated else self._place(item, head, payload.rows)
-        if not repeated:
-            if item.checkpoint is not None:
-                self._checkpoints[item.user_id, item.checkpoint.connection_id] = item.checkpoint
-            self._jobs.extend((item.user_id, job) for job in item.jobs)
-        cursors = tuple([self._cursor(item.user_id, head, row) for row in payload.rows])
-        return Outcome(Appended(cursors, len(fresh), repeated), fresh)
+        if repeated:
+            return Outcome(
+                Appended(tuple([self._cursor(item, head, row) for row in payload.rows]), 0, repeated)
+            )
+        if item.checkpoint is not None:
+            self._checkpoints[item.user_id, item.checkpoint.connection_id] = item.checkpoint
+        self._jobs.extend((item.user_id, job) for job in item.jobs)
+        return self._place(item, head, payload.rows)
 
-    def _place(self, item: Item, head: _Head, rows: Iterable[Row]) -> list[Entry]:
-        fresh = []
+    def _place(self, item: Item, head: _Head, rows: Iterable[Row]) -> Outcome:
+        user_id, connection_id, via = item.user_id, item.connection_id, item.via
+        cursors: list[Cursor | None] = []
+        fresh: list[Entry] = []
         for row in rows:
-            if (item.user_id, row.id) in self._known:
+            if (user_id, row.id) in self._known:
+                cursors.append(self._cursor(item, head, row))
                 continue
             head.seq += 1
-            self._moved.add(item.user_id)
-            self._known[item.user_id, row.id] = head.seq
+            self._moved.add(user_id)
+            self._known[user_id, row.id] = head.seq
             self._events.append(
                 (
-                    item.user_id,
+                    user_id,
                     head.seq,
                     row.id,
-                    item.connection_id,
+                    connection_id,
                     row.type,
                     row.source,
                     row.subject,
                     row.time,
                     self._at,
                     row.platform,
-                    item.via,
+                    via,
                     row.data,
                 )
             )
-            fresh.append(
-                entry(
-                    item.user_id,
-                    Cursor(head.epoch, head.seq),
-                    row,
-                    connection_id=item.connection_id,
-                    via=item.via,
-                    at=self._now,
-                )
-            )
-        return fresh
+            cursor = Cursor(head.epoch, head.seq)
+            cursors.append(cursor)
+            fresh.append(entry(user_id, cursor, row, connection_id=connection_id, via=via, at=self._now))
+        return Outcome(Appended(tuple(cursors), len(fresh)), fresh)
 
-    def _cursor(self, user_id: UserId, head: _Head, row: Row) -> Cursor | None:
-        seq = self._known.get((user_id, row.id))
+    def _end(self, item: Item, job: JobEnd) -> None:
+        self._held.discard((item.user_id, job.kind, job.key, job.lease))  # nothing comes after the end
+        self._endings.append(Ending(item.user_id, job.kind, job.key, job.lease, job.again_seconds))
+
+    def _cursor(self, item: Item, head: _Head, row: Row) -> Cursor | None:
+        seq = self._known.get((item.user_id, row.id))
         return None if seq is None else Cursor(head.epoch, seq)
 
     def write(self, connection: Connection) -> None:
@@ -178,44 +194,20 @@ class Batch:
             insert_rows(connection, events, _EVENT_COLUMNS, self._events)
         if self._deliveries:
             insert_rows(connection, deliveries, _DELIVERY_COLUMNS, self._deliveries)
-        for (user_id, connection_id), checkpoint in self._checkpoints.items():
-            _write_checkpoint(connection, user_id, connection_id, checkpoint, self._at)
-        for user_id, job in self._jobs:
-            request_job(connection, user_id, job, self._at)
+        if self._checkpoints:
+            positions = [
+                (*key, msgspec.json.encode(one.value).decode(), self._at)
+                for key, one in self._checkpoints.items()
+            ]
+            insert_rows(connection, checkpoints, _POSITION_COLUMNS, positions, on_conflict=_MOVED_ON)
+        if self._jobs:
+            request_jobs(connection, self._jobs, self._at)
+        if self._endings:
+            end_held(connection, self._endings, self._at)
 
 
-def _write_checkpoint(
-    connection: Connection, user_id: int, connection_id: str, checkpoint: Checkpoint, at: int
-) -> None:
-    upsert = Insert(checkpoints).values(
-        user_id=user_id,
-        connection_id=connection_id,
-        value=msgspec.json.encode(checkpoint.value).decode(),
-        updated_at=at,
-    )
-    connection.execute(
-        upsert.on_conflict_do_update(
-            index_elements=["user_id", "connection_id"],
-            set_={"value": upsert.excluded.value, "updated_at": upsert.excluded.updated_at},
-        )
-    )
-
-
-def request_job(connection: Connection, user_id: int, job: JobRequest, at: int) -> None:
-    """Make a job due at `at` (microseconds), or sooner than it was; asking while it runs makes it due again."""
-    upsert = Insert(jobs).values(
-        user_id=user_id,
-        kind=job.kind,
-        key=job.key,
-        payload=msgspec.json.encode(job.payload).decode(),
-        due_at=at,
-        wanted=1,
-        claimed=0,
-        attempts=0,
-    )
-    connection.execute(
-        upsert.on_conflict_do_update(
-            index_elements=["user_id", "kind", "key"],
-            set_={"wanted": jobs.c.wanted + 1, "due_at": at},
-        )
-    )
+def _leases(item: Item) -> Iterator[tuple[int, str, str, str]]:
+    """The leases that must be held for the item."""
+    for lease in (item.lease, item.job_end):
+        if lease is not None:
+            yield item.user_id, lease.kind, lease.key, lease.lease

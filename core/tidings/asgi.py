@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Coroutine, Generator
+from collections.abc import Awaitable, Callable, Coroutine, Generator, Sequence
 from types import CoroutineType
-from typing import Any, Generic, TypeVar, cast
+from typing import Any, Generic, Protocol, TypeVar, cast
+from weakref import ReferenceType
 
 from starlette.types import Message, Scope, Send
+
+# An ASGI extension that our own protocol offers: its `write(status, headers, body)` sends a whole answer at once, or
+# returns False where the client is too slow for that, and `send` must be used.
+ANSWER = "tidings.answer"
+
+# Another, for answers that go on for long: its `connection` is a weak reference to a `Connection`.
+STREAM = "tidings.stream"
 
 T = TypeVar("T")
 
@@ -57,14 +65,74 @@ def offer(send: Send, message: Message) -> Awaitable[None] | None:
     Returns:
         None when the message is written; else, where the client is slow, an awaitable that ends when it is.
     """
-    sending = send(message)
-    if type(sending) is not CoroutineType:
-        return sending
-    try:  # as in `step`, written out: this runs for every frame of every stream
-        waits_for = sending.send(None)
-    except StopIteration:
+    return step(send(message))[1]
+
+
+class Connection(Protocol):
+    """What the extension `STREAM` offers."""
+
+    def attach(self, body: Body) -> None:
+        """Set `body.write` while this connection takes more, and unset it while it does not; once it has begun."""
+
+
+class Body:
+    """The body of an answer that goes on for long, written piece by piece without waiting.
+
+    Thousands of streams may get the same piece. Under our own server its bytes on the wire are made once, and go
+    straight to each connection; any other server gets each piece by `send`.
+
+    Attributes:
+        write: Puts bytes on the wire; None where pieces go by `send`. Set by the connection.
+    """
+
+    __slots__ = ("_send", "write")
+
+    def __init__(self, send: Send) -> None:
+        self.write: Callable[[bytes], None] | None = None
+        self._send = send
+
+    async def start(self, scope: Scope, headers: Sequence[tuple[bytes, bytes]]) -> None:
+        """Answer 200 with these headers, no length among them; called once, before anything is written."""
+        await self._send({"type": "http.response.start", "status": 200, "headers": headers})
+        extension: dict[str, ReferenceType[Connection]] = (scope.get("extensions") or {}).get(STREAM, {})
+        connection = extension["connection"]() if extension else None
+        if connection is not None:
+            connection.attach(self)
+
+    def offer(self, piece: bytes) -> Awaitable[None] | None:
+        """Write a piece without waiting.
+
+        Returns:
+            None when it is written; else, where the client is slow, an awaitable that ends when it is.
+        """
+        write = self.write
+        if write is None:
+            return offer(self._send, {"type": "http.response.body", "body": piece, "more_body": True})
+        write(_chunks.of(piece))
         return None
-    return Rest(sending, waits_for)
+
+    async def end(self, piece: bytes) -> None:
+        """Write the last piece."""
+        await self._send({"type": "http.response.body", "body": piece, "more_body": False})
+
+
+class _Chunks:
+    """Pieces as HTTP chunks (RFC 9112, section 7.1); who write the same piece one after the other share its chunk."""
+
+    __slots__ = ("_chunk", "_piece")
+
+    def __init__(self) -> None:
+        self._piece = self._chunk = b""
+
+    def of(self, piece: bytes) -> bytes:
+        if piece is not self._piece:
+            self._piece = piece
+            # An empty chunk would end the body.
+            self._chunk = b"%x\r\n%b\r\n" % (len(piece), piece) if piece else b""
+        return self._chunk
+
+
+_chunks = _Chunks()
 
 
 def header(scope: Scope, name: bytes) -> str | None:

@@ -20,20 +20,29 @@ class Kind:
         noun: One of it: `connector`.
         group: The entry-point group: `tidings.connectors`.
         hook: The hook that its plugins implement: `tidings_connectors`.
-        default: The one plugin used where the file names none; "" for kinds of which there may be any number.
+        defaults: The plugins used where the file names none of this kind.
+        single: Whether there is one of the kind, which tidings can't do without.
     """
 
     section: str
     noun: str
     group: str
     hook: str
-    default: str = ""
+    defaults: tuple[str, ...] = ()
+    single: bool = False
 
 
 KINDS: Final = (
     Kind("connectors", "connector", "tidings.connectors", "tidings_connectors"),
+    Kind(
+        "strategies",
+        "strategy",
+        "tidings.strategies",
+        "tidings_strategies",
+        defaults=("webhook", "polling"),
+    ),
     Kind("transports", "transport", "tidings.transports", "tidings_transports"),
-    Kind("bus", "bus", "tidings.buses", "tidings_buses", default="local"),
+    Kind("bus", "bus", "tidings.buses", "tidings_buses", defaults=("local",), single=True),
     Kind("extras", "extra", "tidings.extras", "tidings_extras"),
 )
 
@@ -71,7 +80,7 @@ def choices_in(document: Document) -> tuple[list[PluginChoice], list[Problem]]:
     choices: list[PluginChoice] = []
     problems: list[Problem] = []
     sections = _mapping(document, ("plugins",), document.value.get("plugins"), problems)
-    for section in dict.fromkeys([*sections, *(kind.section for kind in KINDS if kind.default)]):
+    for section in dict.fromkeys([*sections, *(kind.section for kind in KINDS if kind.defaults)]):
         path: KeyPath = ("plugins", section)
         kind = kinds.get(section)
         if kind is None:
@@ -80,13 +89,13 @@ def choices_in(document: Document) -> tuple[list[PluginChoice], list[Problem]]:
             problems.append(document.problem(path, message, at_key=True, label=("plugins",)))
             continue
         named = _mapping(document, path, sections.get(section), problems)
-        if kind.default and len(named) > 1:
+        if kind.single and len(named) > 1:
             message = (
                 f"there is one {kind.noun}, not {len(named)}. Keep one of {', '.join(map(shorten, named))}."
             )
             problems.append(document.problem(path, message, at_key=True))
-        if kind.default and not named:
-            named = {kind.default: None}
+        if not named and (kind.single or section not in sections):
+            named = dict.fromkeys(kind.defaults)
         choices += [_choice(document, kind, name, value, problems) for name, value in named.items()]
     return choices, problems
 
@@ -103,7 +112,7 @@ def _choice(
         problems.append(
             document.problem((*path, "required"), "this is neither true nor false. Write one of them.")
         )
-    return PluginChoice(kind, name, options, required is True or bool(kind.default), document, path)
+    return PluginChoice(kind, name, options, required is True or kind.single, document, path)
 
 
 def _mapping(document: Document, path: KeyPath, value: object, problems: list[Problem]) -> Mapping[str, Any]:

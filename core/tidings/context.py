@@ -6,7 +6,7 @@ import dataclasses
 
 from structlog.typing import FilteringBoundLogger
 
-from tidings.contracts import Access, Clock, Journal, Streams
+from tidings.contracts import Access, Clock, Http, Journal, Streams
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -21,6 +21,7 @@ class Context:
         journal: For plugins that write or read events themselves.
         streams: For transports.
         access: For transports and extras with routes of their own.
+        http: The one HTTP client: with a time-out, without cookies, following no redirect.
     """
 
     plugin: str
@@ -30,3 +31,4 @@ class Context:
     journal: Journal
     streams: Streams
     access: Access
+    http: Http

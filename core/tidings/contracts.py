@@ -5,6 +5,10 @@ on events travel through the objects. Core owns order and durability; a plugin o
 
 Failures: a method says `Unavailable`, `AuthExpired` or `Rejected` (see `tidings.errors`). Anything else that
 it raises is a defect: it is logged with the plugin's name and contained.
+
+What connectors and strategies must be stands in `tidings.connectors`, `tidings.deliveries`, `tidings.commonlog`,
+`tidings.connecting` and `tidings.strategies`, what an append is made of in `tidings.items`; all of it can be imported
+from here.
 """
 
 from __future__ import annotations
@@ -19,7 +23,108 @@ import msgspec
 from starlette.routing import BaseRoute
 from starlette.types import Scope
 
-from tidings.event import Cursor, Entry, Event, Gap, UserId
+from tidings.commonlog import AddressedDelivery, RecoversCommon
+from tidings.connecting import (
+    Account,
+    Answer,
+    Api,
+    Budget,
+    Connects,
+    Draft,
+    Drafts,
+    Http,
+    Manifest,
+    OAuth,
+    OAuthClient,
+    Pause,
+    Provisions,
+    TokenSet,
+    retry_after_seconds,
+)
+from tidings.connectors import (
+    Asked,
+    Connector,
+    Greeted,
+    Greets,
+    LoggedDelivery,
+    Polled,
+    Polls,
+    Pulled,
+    Pulls,
+    Receives,
+    Recovers,
+    Registers,
+    Target,
+    Upstream,
+)
+from tidings.deliveries import Hint, Keys, Parsed, Reply, WebhookRequest
+from tidings.event import Cursor, Entry, Gap, UserId
+from tidings.items import Appended, Checkpoint, DeliveryKey, Item, JobEnd, JobLease, JobRequest
+from tidings.strategies import Plan, Strategy, Verdict, WatchState
+
+__all__ = [
+    "Access",
+    "Account",
+    "AddressedDelivery",
+    "Answer",
+    "Api",
+    "Appended",
+    "Asked",
+    "Budget",
+    "Bus",
+    "Checkpoint",
+    "Clock",
+    "Connector",
+    "Connects",
+    "DeliveryKey",
+    "Draft",
+    "Drafts",
+    "Extra",
+    "Greeted",
+    "Greets",
+    "Hint",
+    "Http",
+    "Item",
+    "JobEnd",
+    "JobLease",
+    "JobRequest",
+    "Journal",
+    "Keys",
+    "LoggedDelivery",
+    "Manifest",
+    "Notice",
+    "OAuth",
+    "OAuthClient",
+    "Page",
+    "Parsed",
+    "Pause",
+    "Plan",
+    "Polled",
+    "Polls",
+    "Principal",
+    "Provisions",
+    "Pulled",
+    "Pulls",
+    "Receives",
+    "Recovers",
+    "RecoversCommon",
+    "Registers",
+    "Reply",
+    "Selection",
+    "Sink",
+    "Strategy",
+    "Streams",
+    "Subscription",
+    "Target",
+    "TokenSet",
+    "Transport",
+    "Upstream",
+    "Verdict",
+    "WakeUp",
+    "WatchState",
+    "WebhookRequest",
+    "retry_after_seconds",
+]
 
 # --- time ---------------------------------------------------------------------------------------------------
 
@@ -37,167 +142,7 @@ class Clock(Protocol):
         """Wait for `seconds`."""
 
 
-# --- connectors: how a platform speaks ------------------------------------------------------------------------
-
-
-class WebhookRequest(msgspec.Struct, frozen=True):
-    """One inbound request as it arrived, before anything about it is believed.
-
-    Attributes:
-        headers: Names in lower case. A header sent twice has both values, joined with `, ` (RFC 9110 §5.3).
-        body: The exact bytes received: what a signature covers.
-    """
-
-    method: str
-    path: str
-    query: str
-    headers: Mapping[str, str]
-    body: bytes
-
-
-class Keys(msgspec.Struct, frozen=True):
-    """What a delivery may be verified with; any one of `secrets` will do, so that a secret can be rotated."""
-
-    secrets: tuple[bytes, ...] = ()
-
-    def __repr__(self) -> str:
-        return f"Keys({len(self.secrets)} secrets)"  # never the secrets
-
-
-class Parsed(msgspec.Struct, frozen=True):
-    """What a verified delivery says.
-
-    Attributes:
-        events: The news in it; empty where there is none worth telling.
-        delivery_id: The platform's own id of this delivery, the same when it is sent again; "" where it has none.
-        kind: The platform's word for it, for logs and metrics: `push`.
-    """
-
-    events: Sequence[Event]
-    delivery_id: str = ""
-    kind: str = ""
-
-
-class Connector(ABC):
-    """Speaks to one platform. What else it can do, it says by also being a `Receives`.
-
-    Attributes:
-        platform: The id used in routes, configuration and event ids: `github`.
-        display_name: The platform's name as people write it: `GitHub`.
-        icon: An SVG path (24 by 24) for pages; "" for none.
-    """
-
-    platform: ClassVar[str]
-    display_name: ClassVar[str]
-    icon: ClassVar[str] = ""
-
-
-class Receives(ABC):
-    """A connector that takes webhooks at `/api/webhooks/{platform}/{registration}`.
-
-    Without this contract a connector can't receive at all: there is no route that skips `verify`.
-    """
-
-    @property
-    @abstractmethod
-    def shared_keys(self) -> Keys:
-        """Keys from the operator's configuration, for deliveries to users without a registration of their own."""
-
-    @abstractmethod
-    def verify(self, request: WebhookRequest, keys: Keys, now: datetime) -> None:
-        """Say whether the platform sent this request.
-
-        Implementers must be pure, compare in constant time, and refuse when `keys` is empty.
-
-        Raises:
-            Rejected: It is not signed, signed wrongly, or too old. The status is what the platform expects.
-        """
-
-    @abstractmethod
-    def parse(self, request: WebhookRequest) -> Parsed:
-        """Read a verified request.
-
-        Implementers must be pure, must give an event the same id whichever way it comes, and must not raise
-        anything but `Rejected` whatever is in the body: who signed it may still send anything.
-
-        Raises:
-            Rejected: It can't be read at all (status 400, 415, …).
-        """
-
-    @abstractmethod
-    def sample(self, keys: Keys, now: datetime, serial: str) -> WebhookRequest:
-        """A signed example delivery, as the platform would send it, for `tidings send-sample` and tests.
-
-        Args:
-            keys: Signed with the first of `keys.secrets`.
-            now: When it is said to have happened.
-            serial: Makes this sample another happening than the last one.
-        """
-
-
 # --- the journal ------------------------------------------------------------------------------------------------
-
-
-class DeliveryKey(msgspec.Struct, frozen=True):
-    """Names one delivery among all: the platform's id of it, at one registration."""
-
-    registration_id: str
-    delivery_id: str
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class Checkpoint:
-    """A connector's position at the platform, to be stored with the events that led there."""
-
-    connection_id: str
-    value: Mapping[str, Any]
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class JobRequest:
-    """Work wanted: due now, or sooner than it was. Asking again while it runs makes it due once more.
-
-    Attributes:
-        kind: Names the handler.
-        key: Together with user and kind the identity of the job; asking twice is one job.
-        payload: What the handler needs, as JSON; kept from the first request while the job exists.
-    """
-
-    kind: str
-    key: str
-    payload: Mapping[str, Any] = dataclasses.field(default_factory=dict)
-
-
-class Item(msgspec.Struct, frozen=True):
-    """What one append adds for one user; all of it is committed, or nothing.
-
-    Attributes:
-        delivery: If known already, the item changes nothing.
-        via: How the events came: `webhook`, `polling`, `api`, ….
-    """
-
-    user_id: UserId
-    events: Sequence[Event]
-    via: str
-    connection_id: str = ""
-    delivery: DeliveryKey | None = None
-    checkpoint: Checkpoint | None = None
-    jobs: Sequence[JobRequest] = ()
-
-
-class Appended(msgspec.Struct, frozen=True):
-    """What became of an item.
-
-    Attributes:
-        cursors: One per event of the item, in order: its place in the journal, also where the event had been
-            there before; None where it was there once and retention has cut it.
-        fresh: How many of the events are new.
-        repeated: Whether the delivery had been taken before.
-    """
-
-    cursors: tuple[Cursor | None, ...]
-    fresh: int
-    repeated: bool = False
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -301,6 +246,10 @@ class Sink(ABC):
         """The frame that tells of a gap; reading goes on behind `cursor`."""
 
     @abstractmethod
+    def notice(self, notice: Notice) -> bytes:
+        """The frame that tells of a notice; it has no cursor."""
+
+    @abstractmethod
     async def finish(self, reason: str) -> None:
         """Tell the client that the stream ends, and end it.
 
@@ -324,10 +273,20 @@ class Subscription(Protocol):
         """`live`, `lagging` (the client has not taken the last frame yet) or `reading` (the journal)."""
 
     def start(self) -> None:
-        """Begin to feed the sink; called once, when the transport has sent what comes before."""
+        """Begin to feed the sink; called once, when the transport has sent what comes before.
 
-    def offer(self, frame: bytes) -> None:
-        """Write a frame of the transport's own (a heartbeat), unless the client lags or is catching up."""
+        To that belongs `cursor`, in whatever form it has for positions: a client that is cut off before its first
+        event must come back with this one, not with its own, which may be of no life of this journal.
+        """
+
+    def offer(self, frame: bytes) -> bool:
+        """Write a frame of the transport's own, such as a heartbeat, unless the client has yet to take the last one.
+
+        It comes behind everything up to `cursor`, and before everything later.
+
+        Returns:
+            Whether it was written.
+        """
 
     def close(self) -> None:
         """The client is gone; nothing more will be offered."""
@@ -390,6 +349,22 @@ class WakeUp(msgspec.Struct, frozen=True):
     seq: int
 
 
+class Notice(msgspec.Struct, frozen=True):
+    """Routine news for who watches just now; it is never stored, and has no place in the journal.
+
+    Attributes:
+        name: `token_refresh` or `platform_sync`.
+        type: As an event's: `org.tidings.token.refreshed`. It and `platform` are what selections look at.
+        data: A JSON object, encoded: `{"type": …, "platform": …, "connection": …, …}`.
+    """
+
+    user_id: UserId
+    name: str
+    type: str
+    platform: str
+    data: bytes
+
+
 class Bus(ABC):
     """Carries wake-ups between nodes; the truth stays in the journal."""
 
@@ -406,16 +381,32 @@ class Bus(ABC):
         """Receive them no more."""
 
     @abstractmethod
-    def wakeups(self) -> AsyncIterator[WakeUp]:
-        """All wake-ups for watched users, for as long as the server runs."""
+    async def tell(self, notice: Notice) -> None:
+        """Tell every node that watches its user something that is not journaled."""
+
+    @abstractmethod
+    def wakeups(self) -> AsyncIterator[WakeUp | Notice]:
+        """All wake-ups and notices for watched users, for as long as the server runs."""
 
 
 # --- extras: everything else ------------------------------------------------------------------------------------
 
 
 class Extra(ABC):  # noqa: B024 - every part of it is optional
-    """Adds routes (a page, a sandbox, a bridge)."""
+    """Adds routes (a page, a sandbox, a bridge).
+
+    Attributes:
+        notice: What everybody who signs in must know, shown on the page: that a sandbox is on.
+        notice_url: A page about it here, for admins: `/sandbox`; "" for none.
+    """
+
+    notice: str = ""
+    notice_url: str = ""
 
     def routes(self) -> Sequence[BaseRoute]:
         """Routes to serve, after core's own."""
         return ()
+
+    async def run(self) -> None:
+        """Work in the background for as long as the server runs; may return at once."""
+        return

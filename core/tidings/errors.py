@@ -4,8 +4,10 @@
     ├── ConfigError            the configuration can't be used as it is
     │   └── PluginError        a plugin named by it can't be used
     ├── Unavailable            try again later                   (core retries, or answers 503)
+    │   └── NotSent            a request that never left         (so trying again repeats nothing)
     ├── AuthExpired            the token is no longer accepted   (core refreshes once, else parks and asks)
     ├── Rejected               this item, for good               (core answers 4xx, drops, goes on)
+    │   └── UnknownKey         it is signed with a key unknown   (core reads the keys anew, once)
     ├── InvalidCursor          a cursor nobody issued            (400)
     ├── Denied                 who asks may not                  (401 or 403)
     ├── NotFound               no such user, token, webhook, …   (404)
@@ -51,6 +53,10 @@ class Unavailable(TidingsError):
         self.retry_after_seconds = retry_after_seconds
 
 
+class NotSent(Unavailable):
+    """The other side can't have noticed: no connection came about. Sending it again repeats nothing."""
+
+
 class AuthExpired(TidingsError):
     """The platform no longer accepts the token."""
 
@@ -66,6 +72,10 @@ class Rejected(TidingsError):
     def __init__(self, reason: str, *, status: int = 401) -> None:
         super().__init__(reason)
         self.status = status
+
+
+class UnknownKey(Rejected):
+    """It is signed with a key that the platform may have published since its keys were read."""
 
 
 class InvalidCursor(TidingsError):

@@ -19,6 +19,7 @@ from tidings.errors import InvalidCursor
 UserId = NewType("UserId", int)
 
 MESSAGE_TYPE: Final = "org.tidings.message"
+OWN_PLATFORM: Final = "tidings"  # of messages; every other platform is a connector's
 
 _CURSOR = re.compile(r"([0-9a-z]{1,32})-(0|[1-9][0-9]{0,18})", re.ASCII)
 

@@ -16,7 +16,7 @@ import anyio
 import anyio.abc
 from structlog.typing import FilteringBoundLogger
 
-from tidings.contracts import Bus, Clock, Journal, Principal, Selection, Sink, WakeUp
+from tidings.contracts import Bus, Clock, Journal, Notice, Principal, Selection, Sink, WakeUp
 from tidings.errors import Denied, Unavailable
 from tidings.event import Cursor, Entry, UserId
 from tidings.health import Health
@@ -134,6 +134,11 @@ class Fanout:
         """Every open stream."""
         return [one for watch in self._watches.values() for one in watch.subscriptions]
 
+    def is_watched(self, user_id: UserId) -> bool:
+        """Whether a user has a stream open at this node."""
+        watch = self._watches.get(user_id)
+        return watch is not None and bool(watch.subscriptions)
+
     def count_frames(self) -> None:
         """Bring the metric of frames up to date; counting each as it is sent would cost more than sending it."""
         for subscription in self.subscriptions():
@@ -240,10 +245,18 @@ class Fanout:
 
     async def _listen(self) -> None:
         async for wakeup in self.bus.wakeups():
+            if isinstance(wakeup, Notice):
+                self._tell(wakeup)
+                continue
             watch = self._watches.get(wakeup.user_id)
             if watch is not None and wakeup.seq > watch.newest:
                 watch.newest = wakeup.seq
                 self._fall_behind([wakeup.user_id])
+
+    def _tell(self, notice: Notice) -> None:
+        watch = self._watches.get(notice.user_id)
+        for subscription in list(watch.subscriptions) if watch is not None else ():
+            subscription.tell(notice)
 
     # --- watching users ---
 

@@ -8,6 +8,7 @@ from datetime import datetime
 from structlog.typing import FilteringBoundLogger
 
 from tidings.contracts import Clock
+from tidings.discretion import redact
 
 
 @dataclasses.dataclass(slots=True)
@@ -31,6 +32,7 @@ class Component:
     def down(self, reason: str) -> None:
         """Report a failure. Logged if it was up, or if the reason is another one."""
         self.failures += 1
+        reason = redact(reason)
         if reason != self.reason:
             if not self.reason:
                 self.since = self._clock.now()

@@ -1,9 +1,9 @@
 """How a plugin arrives.
 
-An entry point in one of the groups `tidings.connectors`, `tidings.transports`, `tidings.buses` and
-`tidings.extras` names a subclass of `Plugin`. Core imports it if `config.yaml` names it, validates its
-options, builds it, registers it with pluggy and calls its hooks. Hooks only register: they return objects
-that fulfil `tidings.contracts`.
+An entry point in one of the groups `tidings.connectors`, `tidings.strategies`, `tidings.transports`,
+`tidings.buses` and `tidings.extras` names a subclass of `Plugin`. Core imports it if `config.yaml` names it,
+validates its options, builds it, registers it with pluggy and calls its hooks. Hooks only register: they
+return objects that fulfil `tidings.contracts`.
 
 Every hook is called once per plugin, at start-up, in the order of `config.yaml`, and must not block or do
 I/O. If one raises, that plugin is reported and left out (with `required: true`, the start fails).
@@ -11,14 +11,15 @@ I/O. If one raises, that plugin is reported and left out (with `required: true`,
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import ClassVar
+import dataclasses
+from collections.abc import Iterable, Mapping
+from typing import Any, ClassVar
 
 import pluggy
 from pydantic import BaseModel, ConfigDict
 
 from tidings.context import Context
-from tidings.contracts import Bus, Connector, Extra, Transport
+from tidings.contracts import Bus, Connector, Extra, Strategy, Transport
 
 API_VERSION = 1
 
@@ -49,12 +50,36 @@ class Plugin:
         self.options = options
 
 
+@dataclasses.dataclass(frozen=True, slots=True)
+class ServerAddress:
+    """Where the server listens, and where the world reaches it: `http://127.0.0.1:8080`."""
+
+    host: str
+    port: int
+    public_url: str
+
+
 class HookSpecs:
     """The hooks."""
 
     @_hookspec
+    def tidings_option_defaults(  # type: ignore[empty-body]
+        self, server: ServerAddress, configured: Mapping[str, Mapping[str, Any]]
+    ) -> Mapping[str, Mapping[str, Any]]:
+        """Return options for other plugins, by plugin and name, used where `config.yaml` gives them no value.
+
+        `configured` has what the file says: `{"connector/github": {"client_id": "…"}}`; empty values count as
+        none. An extra's hook is called before the plugins it speaks of are built. A `ConfigError` that it raises
+        stops the start. Since API 1.
+        """
+
+    @_hookspec
     def tidings_connectors(self, context: Context) -> Iterable[Connector]:  # type: ignore[empty-body]
         """Return the connectors this plugin offers. Since API 1."""
+
+    @_hookspec
+    def tidings_strategies(self, context: Context) -> Iterable[Strategy]:  # type: ignore[empty-body]
+        """Return the strategies this plugin offers. Since API 1."""
 
     @_hookspec
     def tidings_transports(self, context: Context) -> Iterable[Transport]:  # type: ignore[empty-body]

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 from collections.abc import Awaitable, Callable, Sequence
-from typing import cast
+from typing import TypeVar, cast
 
 from sqlalchemy import Connection, bindparam, select
 
@@ -21,7 +21,9 @@ from tidings.errors import NotFound
 from tidings.event import Cursor, Entry, Gap, UserId
 from tidings.rows import StoredEvent, prepare, stored_entry
 from tidings.schema import events, journals
-from tidings.writer import Writer
+from tidings.writer import Writer, announce
+
+T = TypeVar("T")
 
 _SCAN_ROWS = 500  # read at a time
 _LONGEST_SCAN_ROWS = 20_000  # then the page is given as it is, so that no request runs for long
@@ -45,6 +47,7 @@ class SqlJournal:
         self._writer = writer
         self._clock = clock
         self._listeners: list[Callable[[Sequence[Entry], float], None]] = []
+        writer.announce_to(self)
 
     def on_commit(self, listener: Callable[[Sequence[Entry], float], None]) -> None:
         """Call `listener` after each commit with the new entries and the seconds the transaction took.
@@ -61,6 +64,29 @@ class SqlJournal:
         """
         return self._writer.put(self, Prepared(item, [prepare(event) for event in item.events]))
 
+    async def commit(self, work: Callable[[Connection], tuple[T, Sequence[Item]]]) -> T:
+        """Run a unit of work, and append the items that it returns in the same transaction.
+
+        Args:
+            work: Writes on the connection, and returns a result and the items. It runs in another thread, and may
+                run again after a rollback, so it must do nothing else.
+
+        Returns:
+            The result, once all of it is on disk.
+
+        Raises:
+            Unavailable: The database can't take it now. Nothing was stored.
+            Exception: Whatever `work` raises. Nothing was stored.
+        """
+
+        def unit(connection: Connection) -> T:
+            result, items = work(connection)
+            for item in items:
+                announce(connection, item)
+            return result
+
+        return await self._writer.run_unit(unit)
+
     async def append(self, *items: Item) -> Sequence[Appended]:
         """See `tidings.contracts.Journal.append`."""
         outcomes = await asyncio.gather(*[self.enqueue(item) for item in items])
@@ -72,6 +98,16 @@ class SqlJournal:
         results = [batch.add(payload) for payload in payloads]
         batch.write(connection)
         return results
+
+    def execute_items(self, connection: Connection, items: Sequence[Item]) -> Sequence[Outcome | Exception]:
+        """Append what units of work announced; called by the writer."""
+        outcomes = self.execute(
+            connection, [Prepared(item, [prepare(event) for event in item.events]) for item in items]
+        )
+        for outcome in outcomes:
+            if isinstance(outcome, Exception):
+                raise outcome  # and the unit's own writes are taken back
+        return outcomes
 
     def committed(self, results: Sequence[Outcome | Exception], seconds: float) -> None:
         """Pass on what is new; called by the writer."""

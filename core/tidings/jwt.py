@@ -8,15 +8,26 @@ from __future__ import annotations
 
 import dataclasses
 from datetime import UTC, datetime, timedelta
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from tidings.config import Jwt
 from tidings.errors import Denied
+
+if TYPE_CHECKING:
+    from joserfc.errors import ClaimError
 
 _LEEWAY_SECONDS = 30  # clocks differ: for `nbf` and `iat`; `exp` is exact, streams end by it
 _LONGEST_TOKEN_BYTES = 8_192
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _DEFAULT_SCOPE: Final = "read"
+_EXPIRED: Final = "The JWT has expired. Ask for a new one."
+# The signature was good, so whoever asks may know what is wrong; but never what a claim holds.
+_NOT_ACCEPTABLE: Final = {
+    "aud": "The JWT is for another audience: its 'aud' is not auth.jwt.audience of config.yaml.",
+    "iss": "The JWT is from another issuer: its 'iss' is not auth.jwt.issuer of config.yaml.",
+    "nbf": "The JWT is not valid yet: its 'nbf' is in the future, or no time. Compare the clocks.",
+    "iat": "The JWT is not valid yet: its 'iat' is in the future, or no time. Compare the clocks.",
+}
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -45,8 +56,8 @@ class JwtVerifier:
         """What the token says, if it is one.
 
         Raises:
-            Denied: It is not signed by us, not for us, not yet or no longer valid. Never says more than which
-                claim is at fault.
+            Denied: It is not signed by us, not for us, not yet or no longer valid. Says which claim is at fault
+                and why, never what the token holds.
         """
         from joserfc import jwt  # noqa: PLC0415 - loaded by __init__ already
         from joserfc.errors import ClaimError, JoseError  # noqa: PLC0415 - likewise
@@ -65,9 +76,7 @@ class JwtVerifier:
             ).validate(claims)
             return self._claims(claims, now)
         except ClaimError as error:
-            raise Denied(
-                f"The JWT's claim {error.claim!r} is missing or not acceptable. Ask for a new one."
-            ) from None
+            raise Denied(_refusal(error)) from None
         except (JoseError, ValueError, TypeError, KeyError, AttributeError, RecursionError, OverflowError):
             # Anybody may send anything here. From None: a token has no place in a traceback.
             raise Denied("This is neither an API token nor a JWT that is valid here.") from None
@@ -75,8 +84,19 @@ class JwtVerifier:
     def _claims(self, claims: dict[str, Any], now: datetime) -> Claims:
         expires_at = _EPOCH + timedelta(seconds=claims["exp"])
         if expires_at <= now:
-            raise Denied("The JWT has expired. Ask for a new one.")
+            raise Denied(_EXPIRED)
         scope = claims.get("scope", _DEFAULT_SCOPE)
         if not isinstance(scope, str):
             raise Denied("The JWT's claim 'scope' is not a text of words with spaces between them.")
         return Claims(claims["sub"], frozenset(scope.split()), expires_at)
+
+
+def _refusal(error: ClaimError) -> str:
+    """What is wrong with a claim, by the library's own word for it."""
+    if error.error == "expired_token":
+        return _EXPIRED
+    if error.error == "missing_claim":
+        return f"The JWT lacks a claim: {error.claim}. Ask for a new one."
+    return _NOT_ACCEPTABLE.get(
+        error.claim, f"The JWT's claim {error.claim!r} is not acceptable. Ask for a new one."
+    )

@@ -14,15 +14,17 @@ import base64
 import binascii
 import contextlib
 import dataclasses
+import fcntl
 import os
 import re
 import secrets
 import stat
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-from tidings.errors import ConfigError
+from tidings.errors import ConfigError, Conflict
 
 VAULT_VARIABLE: Final = "TIDINGS_VAULT_KEY"
 
@@ -74,9 +76,101 @@ def load_vault_keys(database: Path, *, environment: Mapping[str, str], secrets_e
         raise ConfigError(
             f"{path} is missing, but {database} holds secrets that only its keys can open. Put the file back "
             f"from your backup, or set {VAULT_VARIABLE}. Nothing was changed. If the keys are lost for good, "
-            "remove the registrations and make new ones: tidings webhook remove ID, tidings webhook add ...."
+            "run `tidings vault rotate --lost`, then make every webhook and connect every account anew."
         )
     return _load_or_create(path, purpose="vault")
+
+
+class KeyFile:
+    """The vault's key file, as a running server follows it: another process may put a new key first."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._seen = self._state()
+
+    def read(self) -> KeyRing:
+        """The keys as they are in the file now.
+
+        Raises:
+            ConfigError: The file is missing or can't be used, or others could read it.
+        """
+        self._seen = self._state()
+        try:
+            text = _read_private(self._path)
+        except OSError as error:
+            raise _unusable(self._path, error) from error
+        if text is None:
+            raise ConfigError(f"The key file {self._path} is missing. Put it back from your backup.")
+        return _parse(text, f"The key file {self._path}")
+
+    def changed(self) -> KeyRing | None:
+        """The keys, if the file has changed since it was looked at last; None if not, or if it can't be used."""
+        if self._state() in {self._seen, None}:
+            return None
+        with contextlib.suppress(ConfigError):  # whoever misses a key of it will hear why
+            return self.read()
+        return None
+
+    def _state(self) -> tuple[int, int, int] | None:
+        try:
+            status = self._path.stat()
+        except OSError:
+            return None
+        return status.st_ino, status.st_mtime_ns, status.st_size
+
+
+def vault_key_file(database: Path, environment: Mapping[str, str]) -> KeyFile | None:
+    """The file that a running server follows; None where the environment has the vault's keys."""
+    if environment.get(VAULT_VARIABLE, "").strip():
+        return None
+    return KeyFile(vault_key_path(database))
+
+
+@contextmanager
+def only_rotation(database: Path) -> Iterator[None]:
+    """Keep a second rotation away while one is under way: of two new keys, one would be lost.
+
+    Raises:
+        Conflict: One is under way.
+    """
+    # The folder stands for the file, which is replaced meanwhile.
+    folder = os.open(vault_key_path(database).parent, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        try:
+            fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise Conflict("Another rotation is under way. Wait until it has ended.") from None
+        yield
+    finally:
+        os.close(folder)
+
+
+def add_vault_key(database: Path) -> KeyRing:
+    """Put a new key first in the vault's key file, and keep all others; see `only_rotation`.
+
+    The file changes whole or not at all.
+
+    Raises:
+        ConfigError: The file is missing or can't be used.
+    """
+    path = vault_key_path(database)
+    before = KeyFile(path).read()
+    text = (_read_private(path) or "").splitlines(keepends=True)
+    comments = next((at for at, line in enumerate(text) if not line.lstrip().startswith("#")), len(text))
+    lines = [*text[:comments], _new_line(), *text[comments:]]
+    try:
+        with _draft(path, "".join(lines)) as draft:
+            # Whoever rotates, the server must still be able to read it.
+            owner = path.stat()
+            os.chown(draft, owner.st_uid, owner.st_gid)
+            draft.replace(path)
+        _sync_folder(path)
+    except OSError as error:
+        raise _unusable(path, error) from error
+    after = KeyFile(path).read()
+    if dict(list(after.keys.items())[1:]) != dict(before.keys):
+        raise ConfigError(f"The key file {path} was changed by somebody else. Check it, and try again.")
+    return after
 
 
 def load_session_key(database: Path) -> bytes:
@@ -96,10 +190,14 @@ def _load_or_create(path: Path, *, purpose: str) -> KeyRing:
             _create(path, purpose=purpose)
             text = _read_private(path)
     except OSError as error:
-        raise ConfigError(
-            f"The key file {path} can't be used: {error.strerror}. Check its owner and the folder's."
-        ) from error
+        raise _unusable(path, error) from error
     return _parse(text or "", f"The key file {path}")
+
+
+def _unusable(path: Path, error: OSError) -> ConfigError:
+    return ConfigError(
+        f"The key file {path} can't be used: {error.strerror}. Check its owner and the folder's."
+    )
 
 
 def _read_private(path: Path) -> str | None:
@@ -125,11 +223,21 @@ def _read_private(path: Path) -> str | None:
 def _create(path: Path, *, purpose: str) -> None:
     """Make a key file that appears whole or not at all, and was never readable by others."""
     path.parent.mkdir(parents=True, exist_ok=True)
+    text = f"# tidings {purpose} key. Keep it secret; every backup of the database needs it.\n{_new_line()}"
+    # A link fails where the name is taken: another process was faster, and its key is the one.
+    with _draft(path, text) as draft, contextlib.suppress(FileExistsError):
+        os.link(draft, path)
+    _sync_folder(path)
+
+
+def _new_line() -> str:
     key_id = "".join(secrets.choice(_ID_LETTERS) for _ in range(8))
-    key = base64.urlsafe_b64encode(secrets.token_bytes(_KEY_BYTES)).decode().rstrip("=")
-    text = (
-        f"# tidings {purpose} key. Keep it secret; every backup of the database needs it.\n{key_id} {key}\n"
-    )
+    return f"{key_id} {base64.urlsafe_b64encode(secrets.token_bytes(_KEY_BYTES)).decode().rstrip('=')}\n"
+
+
+@contextmanager
+def _draft(path: Path, text: str) -> Iterator[Path]:
+    """A file beside `path` with this text, on disk; removed in the end if it still has its name."""
     draft = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
     file = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     try:
@@ -138,11 +246,12 @@ def _create(path: Path, *, purpose: str) -> None:
             os.fsync(file)
         finally:
             os.close(file)
-        # A link fails where the name is taken: another process was faster, and its key is the one.
-        with contextlib.suppress(FileExistsError):
-            os.link(draft, path)
+        yield draft
     finally:
-        draft.unlink()
+        draft.unlink(missing_ok=True)
+
+
+def _sync_folder(path: Path) -> None:
     folder = os.open(path.parent, os.O_RDONLY | os.O_CLOEXEC)
     try:
         os.fsync(folder)

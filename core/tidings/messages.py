@@ -13,13 +13,13 @@ from typing import Any
 import msgspec
 from sqlalchemy import Connection, select, update
 
-from tidings.append import request_job
 from tidings.contracts import Appended, Clock, Item, JobRequest, Principal
 from tidings.database import Insert
 from tidings.errors import Rejected
-from tidings.event import MESSAGE_TYPE, Event, UserId
+from tidings.event import MESSAGE_TYPE, OWN_PLATFORM, Event, UserId
+from tidings.jobs import Ended, Job, request_job
 from tidings.journal import SqlJournal
-from tidings.scheduler import Job, Scheduler
+from tidings.scheduler import Scheduler
 from tidings.schema import broadcasts, to_stored, users
 from tidings.writer import Writer
 
@@ -29,6 +29,7 @@ _MOST_MESSAGE_BYTES = 16 * 1024
 _USERS_AT_ONCE = 500
 _KEY = re.compile(r"[!-~]{1,128}")
 _BROADCAST = "broadcast"
+_LONGEST_BROADCAST_SECONDS = 6 * 3600.0
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -82,7 +83,7 @@ class Messages:
         self._writer = writer
         self._scheduler = scheduler
         self._clock = clock
-        scheduler.handle(_BROADCAST, self._continue)
+        scheduler.handle(_BROADCAST, self._continue, longest_seconds=_LONGEST_BROADCAST_SECONDS)
 
     async def send(self, user_id: UserId, message: Message) -> Appended:
         """Append the message to one user's journal; the same message again changes nothing.
@@ -116,12 +117,12 @@ class Messages:
             key = hashlib.sha256(message.id.encode()).hexdigest()
             request_job(connection, 0, JobRequest(_BROADCAST, key, {"id": message.id}), now)
 
-    async def _continue(self, job: Job) -> None:
+    async def _continue(self, job: Job) -> Ended:
         broadcast_id = str(job.payload["id"])
         while True:
             step = await self._writer.run_unit(partial(_next_users, broadcast_id))
             if step is None:
-                return
+                return Ended()
             data, user_ids = step
             if user_ids:
                 # Repeating a chunk after a crash adds nothing: the event's id is the same.
@@ -140,7 +141,7 @@ class Messages:
             type=MESSAGE_TYPE,
             source="//tidings/messages",
             time=self._clock.now(),
-            platform="tidings",
+            platform=OWN_PLATFORM,
             data=data,
         )
         return Item(user_id, [event], via="api")

@@ -49,6 +49,18 @@ class Metrics:
         self.jobs = Counter(
             "tidings_jobs", "Job runs by outcome.", ["kind", "outcome"], registry=self._registry
         )
+        self.jobs_running = Gauge("tidings_jobs_running", "Jobs that run now.", registry=self._registry)
+        self.jobs_late_seconds = Gauge(
+            "tidings_jobs_late_seconds",
+            "How late jobs were started, the last time that some were.",
+            registry=self._registry,
+        )
+        self.refreshes = Counter(
+            "tidings_token_refreshes",
+            "Redemptions of refresh tokens, and grants given up, by outcome.",
+            ["provider", "outcome"],
+            registry=self._registry,
+        )
         self.up = Gauge(
             "tidings_component_up", "1 while a component works.", ["component"], registry=self._registry
         )

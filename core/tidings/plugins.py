@@ -10,17 +10,17 @@ import dataclasses
 import importlib
 import re
 import traceback
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from importlib.metadata import EntryPoint, entry_points
 from types import CoroutineType
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import pluggy
 
 from tidings.choices import KINDS, PluginChoice
 from tidings.context import Context
-from tidings.errors import PluginError
-from tidings.hooks import API_VERSION, HookSpecs, Options, Plugin
+from tidings.errors import ConfigError, PluginError
+from tidings.hooks import API_VERSION, HookSpecs, Options, Plugin, ServerAddress
 from tidings.secret import held_secrets, scrub, written_secrets
 from tidings.validation import near, validate
 from tidings.yamlfile import Problem, fail
@@ -132,11 +132,56 @@ def load_plugins(settings: Settings) -> Loaded:
         PluginError: A plugin isn't installed, its options are wrong, or it is required and fails.
     """
     loader = _Loader()
-    for choice in settings.plugins:
+    # Extras first: what they offer to other plugins must be known before those are built.
+    extras = [choice for choice in settings.plugins if choice.kind.section == "extras"]
+    for choice in extras:
         loader.load(choice)
+    defaults = _option_defaults(loader.loaded, settings)
+    for choice in settings.plugins:
+        if choice not in extras:
+            loader.load(_with_defaults(choice, defaults.get(choice.key, {})))
     if loader.problems:
         fail(loader.problems, PluginError)
+    places = {choice.key: place for place, choice in enumerate(settings.plugins)}
+    loader.loaded.plugins.sort(key=lambda plugin: places[plugin.key])
     return loader.loaded
+
+
+def _option_defaults(loaded: Loaded, settings: Settings) -> Mapping[str, Mapping[str, Any]]:
+    """What plugins offer as options of others; the first who offers one wins.
+
+    Raises:
+        ConfigError: A plugin says that it must not be used here.
+    """
+    server = ServerAddress(settings.server.host, settings.server.port, settings.server.public_url)
+    configured = {choice.key: choice.options for choice in settings.plugins}
+    arguments = {"server": server, "configured": configured}
+    offers: dict[str, dict[str, Any]] = {}
+    for impl in loaded.manager.hook.tidings_option_defaults.get_hookimpls():
+        plugin = next(one for one in loaded.plugins if one.key == impl.plugin_name)
+        try:
+            result = impl.function(*[arguments[name] for name in impl.argnames])
+            for key, options in _checked_options(result).items():
+                offers[key] = {**options, **offers.get(key, {})}
+        except ConfigError:
+            raise
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever a plugin raises is contained
+            _take_out(loaded, plugin, error, "tidings_option_defaults")
+    return offers
+
+
+def _checked_options(result: object) -> Mapping[str, Mapping[str, Any]]:
+    if isinstance(result, Mapping) and all(isinstance(options, Mapping) for options in result.values()):
+        return result
+    raise _DefectError(
+        f"tidings_option_defaults returned {_named(result)}, not options by plugin. "
+        'Return a mapping such as {"connector/github": {"client_id": "…"}}.'
+    )
+
+
+def _with_defaults(choice: PluginChoice, defaults: Mapping[str, Any]) -> PluginChoice:
+    missing = {name: value for name, value in defaults.items() if choice.options.get(name) in (None, "")}
+    return dataclasses.replace(choice, options={**choice.options, **missing}) if missing else choice
 
 
 def collect(

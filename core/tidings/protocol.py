@@ -1,11 +1,19 @@
-"""uvicorn's HTTP protocol, with bounds on the part of a request that comes before any of our code sees it."""
+"""uvicorn's HTTP protocol, with bounds on the part of a request that comes before any of our code sees it.
+
+Also a short way for short answers: head and body in one write, where ASGI's two messages make two.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import weakref
+from collections.abc import Iterable
+from functools import partial
 from typing import Any
 
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
+
+from tidings.asgi import ANSWER, STREAM, Body
 
 _MOST_HEAD_BYTES = 64 * 1024
 _HEAD_SECONDS = 30.0
@@ -22,19 +30,21 @@ class BoundedProtocol(HttpToolsProtocol):
     Without this anyone could make the server keep headers without end, and hold connections by saying nothing.
     """
 
-    _head_bytes = 0  # of the head that is open, without what came together with its beginning
-    _in_head = False
-    _begun_now = False
-    _timer: asyncio.TimerHandle | None = None
+    # In uvicorn's own dictionary they would be too many for Python to share its keys: 1.3 KB more a connection.
+    __slots__ = ("_begun_now", "_body", "_head_bytes", "_in_head", "_timer")
 
     def connection_made(self, transport: Any) -> None:
         """Start waiting for the first request."""
         super().connection_made(transport)
-        self._timer = self.loop.call_later(_HEAD_SECONDS, transport.close)
+        self._in_head = self._begun_now = False
+        self._head_bytes = 0  # of the head that is open, without what came together with its beginning
+        self._body: Body | None = None
+        self._timer: asyncio.TimerHandle | None = self.loop.call_later(_HEAD_SECONDS, transport.close)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Forget the connection."""
         self._stop_timer()
+        self._detach()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
@@ -62,8 +72,72 @@ class BoundedProtocol(HttpToolsProtocol):
         self._in_head = False
         self._stop_timer()
         super().on_headers_complete()
+        # In time: the task of the request, which super() made, begins later.
+        self.scope["extensions"] = {
+            # Weak, both, so that no request leaves a cycle of references behind.
+            ANSWER: {"write": partial(_answer, weakref.ref(self.cycle))},
+            STREAM: {"connection": weakref.ref(self)},
+        }
+
+    def attach(self, body: Body) -> None:
+        """See `tidings.asgi.Connection.attach`."""
+        # Where requests came together, this is the last of them: it has begun if it is the one that asks.
+        cycle = self.cycle
+        if cycle.chunked_encoding and not cycle.disconnected:
+            self._body = body
+            if not self.flow.write_paused:
+                body.write = self.transport.write
+
+    def pause_writing(self) -> None:
+        """The client is slow."""
+        super().pause_writing()
+        if self._body is not None:
+            self._body.write = None
+
+    def resume_writing(self) -> None:
+        """The client has taken most of what waited for it."""
+        super().resume_writing()
+        if self._body is not None:
+            self._body.write = self.transport.write
+
+    def on_response_complete(self) -> None:
+        """An answer is whole."""
+        self._detach()
+        super().on_response_complete()
+
+    def _detach(self) -> None:
+        if self._body is not None:
+            self._body.write = None
+            self._body = None
 
     def _stop_timer(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
+
+
+def _answer(
+    weak: weakref.ref[RequestResponseCycle],
+    status: int,
+    headers: Iterable[tuple[bytes, bytes]],
+    body: bytes,
+) -> bool:
+    """Write a whole answer, its content-length among the headers (see `tidings.asgi.ANSWER`)."""
+    cycle = weak()
+    if cycle is None:
+        return True  # the connection is gone, and with it who asked
+    if cycle.flow.write_paused:
+        return False
+    if cycle.disconnected:
+        return True
+    lines = [STATUS_LINE[status]]
+    for name, value in (*cycle.default_headers, *headers):
+        lines += (name, b": ", value, b"\r\n")
+    lines += (b"\r\n" if cycle.keep_alive else b"connection: close\r\n\r\n", body)
+    cycle.response_started = cycle.response_complete = True
+    cycle.transport.write(b"".join(lines))
+    cycle.message_event.set()
+    if not cycle.keep_alive:
+        cycle.transport.close()
+    cycle.on_response()
+    return True

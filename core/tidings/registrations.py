@@ -1,4 +1,7 @@
-"""Registrations: webhook addresses, each with a secret of its own, sealed by the vault."""
+"""Registrations: webhook addresses, each with a secret of its own, sealed by the vault.
+
+Some a person made, to be entered at the platform by hand; others tidings makes at the platform for a connection.
+"""
 
 from __future__ import annotations
 
@@ -9,13 +12,20 @@ from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Column, Connection, Row, delete, exists, insert, select
+from sqlalchemy import Column, Connection, Row, insert, select
 
-from tidings.accounts import find_users, random_letters
+from tidings.accounts import find_users, random_letters, remove_owned
 from tidings.errors import NotFound
 from tidings.event import UserId
 from tidings.facts import REGISTRATIONS_CHANGED, increase
-from tidings.schema import from_stored, platform_webhooks, to_stored, users
+from tidings.schema import (
+    connection_addresses,
+    from_stored,
+    platform_webhooks,
+    to_stored,
+    users,
+)
+from tidings.upstreams import ACTIVE, WANTED
 from tidings.vault import Vault
 
 _ID = re.compile(r"whk[a-z2-7]{24}", re.ASCII)
@@ -43,18 +53,47 @@ class Target:
     Attributes:
         registration_id: `whk…`, or `user:{user_id}:{platform}` where the address names the user.
         secrets: Any of them may have signed; empty means the connector's shared keys.
+        connection_id: Whose news it is; "" where a person made the registration.
+        watches: The key of what it watches at the platform: `repo:1296269`; "" likewise.
     """
 
     user_id: UserId
     user_name: str
     registration_id: str
     secrets: tuple[bytes, ...] = dataclasses.field(repr=False)
+    connection_id: str = ""
+    watches: str = ""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Addressed:
+    """A connection that deliveries to a platform's common address can name."""
+
+    user_id: UserId
+    connection_id: str
 
 
 def add_registration(
-    connection: Connection, vault: Vault, *, user_id: UserId, platform: str, now: datetime
+    connection: Connection,
+    vault: Vault,
+    *,
+    user_id: UserId,
+    platform: str,
+    now: datetime,
+    connection_id: str = "",
+    target: str = "",
 ) -> tuple[str, str]:
-    """Make a registration; returns its id and its secret."""
+    """Make a registration; returns its id and its secret.
+
+    Args:
+        connection: To the database.
+        vault: Seals the secret.
+        user_id: Whose it is.
+        platform: Which platform will send.
+        now: The present instant.
+        connection_id: For which connection tidings makes it at the platform itself; "" where a person does.
+        target: What it watches there.
+    """
     registration_id = f"whk{random_letters(_ID_LETTERS)}"
     secret = secrets.token_urlsafe(_SECRET_BYTES)
     connection.execute(
@@ -62,7 +101,9 @@ def add_registration(
             user_id=user_id,
             id=registration_id,
             platform=platform,
-            connection_id="",
+            connection_id=connection_id,
+            target=target,
+            state=WANTED if connection_id else ACTIVE,
             secret=vault.seal(secret.encode(), table=_table.name, column="secret", row=registration_id),
             created_at=to_stored(now),
         )
@@ -98,10 +139,7 @@ def remove_registration(
     Raises:
         NotFound: There is no such registration.
     """
-    statement = delete(_table).where(_table.c.id == registration_id)
-    if user_id is not None:
-        statement = statement.where(_table.c.user_id == user_id)
-    if connection.execute(statement).rowcount == 0:
+    if not remove_owned(connection, _table, registration_id, user_id):
         raise NotFound(f"There is no registration {registration_id[:80]!r}. List them: tidings webhook list.")
     increase(connection, REGISTRATIONS_CHANGED)
 
@@ -127,13 +165,22 @@ def find_targets(
     )
     by_id = {(row.platform, row.id): row for row in registrations}
     found = {
-        address: Target(UserId(row.user_id), row.name, row.id, (_open(vault, row.secret, row.id),))
+        address: Target(
+            UserId(row.user_id),
+            row.name,
+            row.id,
+            (_open(vault, row.secret, row.id),),
+            row.connection_id,
+            row.target,
+        )
         for address in addresses
         if (row := by_id.get(address)) is not None
     }
     owners = find_users(connection, {ref for platform, ref in addresses if (platform, ref) not in found})
     own: dict[tuple[str, int], list[bytes]] = {}
     for row in _registrations(connection, _table.c.user_id, {user.id for user in owners.values()}):
+        if row.connection_id:
+            continue  # its secret is for its own address alone
         own.setdefault((row.platform, row.user_id), []).append(_open(vault, row.secret, row.id))
     for platform, ref in addresses:
         user = owners.get(ref)
@@ -141,6 +188,26 @@ def find_targets(
             secrets_ = tuple(own.get((platform, user.id), ()))
             found[platform, ref] = Target(user.id, user.name, f"user:{user.id}:{platform}", secrets_)
     return found
+
+
+def find_addressed(
+    connection: Connection, addresses: Collection[tuple[str, str]]
+) -> dict[tuple[str, str], Sequence[Addressed]]:
+    """The connections that pairs of a platform's id and an address (`installation:5`) name."""
+    table = connection_addresses
+    rows = connection.execute(
+        select(table)
+        .where(
+            table.c.platform.in_({platform for platform, _ in addresses}),
+            table.c.address.in_({address for _, address in addresses}),
+        )
+        .order_by(table.c.connection_id)
+    )
+    found: dict[tuple[str, str], list[Addressed]] = {}
+    for row in rows:
+        one = Addressed(UserId(row.user_id), row.connection_id)
+        found.setdefault((row.platform, row.address), []).append(one)
+    return {address: found[address] for address in addresses if address in found}
 
 
 def find_target(connection: Connection, vault: Vault, *, platform: str, ref: str) -> Target:
@@ -161,11 +228,19 @@ def find_target(connection: Connection, vault: Vault, *, platform: str, ref: str
 
 def _registrations(
     connection: Connection, column: Column[Any], values: Collection[Any]
-) -> Sequence[Row[Any, Any, Any, Any, Any]]:
+) -> Sequence[Row[*tuple[Any, ...]]]:
     if not values:
         return []
     statement = (
-        select(_table.c.id, _table.c.user_id, users.c.name, _table.c.platform, _table.c.secret)
+        select(
+            _table.c.id,
+            _table.c.user_id,
+            users.c.name,
+            _table.c.platform,
+            _table.c.connection_id,
+            _table.c.secret,
+            _table.c.target,
+        )
         .join(users, users.c.id == _table.c.user_id)
         .where(column.in_(values))
         .order_by(_table.c.created_at.desc(), _table.c.id)
@@ -173,9 +248,17 @@ def _registrations(
     return connection.execute(statement).all()
 
 
-def secrets_exist(connection: Connection) -> bool:
-    """Whether the database holds secrets that the vault has sealed."""
-    return bool((connection.execute(select(exists(select(_table.c.id))))).scalar())
+def open_secret(connection: Connection, vault: Vault, registration_id: str) -> str:
+    """The secret of a registration, to be given to the platform.
+
+    Raises:
+        NotFound: There is no such registration.
+        VaultError: It can't be opened.
+    """
+    sealed = connection.execute(select(_table.c.secret).where(_table.c.id == registration_id)).scalar()
+    if sealed is None:
+        raise NotFound(f"There is no registration {registration_id[:80]!r}.")
+    return _open(vault, sealed, registration_id).decode()
 
 
 def _open(vault: Vault, sealed: str, registration_id: str) -> bytes:

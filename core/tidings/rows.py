@@ -25,15 +25,24 @@ _encoder = msgspec.json.Encoder()
 
 
 class Row(NamedTuple):
-    """The part of a row that comes from the event itself."""
+    """The part of a row that comes from the event itself.
+
+    Attributes:
+        time: As it is stored.
+        at: The same instant.
+        data: JSON, as it is stored.
+        encoded: The same, as it goes to clients.
+    """
 
     id: str
     type: str
     source: str
     subject: str
     time: int | None
+    at: datetime | None
     platform: str
     data: str
+    encoded: bytes
 
 
 class StoredEvent(Protocol):
@@ -57,17 +66,21 @@ def prepare(event: Event) -> Row:
     """The event as it will be stored; never raises."""
     try:
         encoded = _encoder.encode(event.data)
-        data = (encoded if b"\\u0000" not in encoded else _encoder.encode(_clean(event.data, 0))).decode()
+        if b"\\u0000" in encoded:
+            encoded = _encoder.encode(_clean(event.data, 0))
     except (ValueError, TypeError, OverflowError, RecursionError):  # a UnicodeError is a ValueError
-        data = _encoder.encode(_clean(event.data, 0)).decode()
+        encoded = _encoder.encode(_clean(event.data, 0))
+    time, at = (None, None) if event.time is None else _storable_time(event.time)
     return Row(
         _identity(event.id),
         _text(event.type, _LONGEST_TYPE),
         _text(event.source, _LONGEST_TEXT),
         _text(event.subject, _LONGEST_TEXT),
-        None if event.time is None else _stored_time(event.time),
+        time,
+        at,
         _text(event.platform, 64),
-        data,
+        encoded.decode(),
+        encoded,
     )
 
 
@@ -80,12 +93,12 @@ def entry(user_id: UserId, cursor: Cursor, row: Row, *, connection_id: str, via:
         type=row.type,
         source=row.source,
         subject=row.subject,
-        time=None if row.time is None else from_stored(row.time),
+        time=row.at,
         recorded_at=at,
         platform=row.platform,
         connection_id=connection_id,
         via=via,
-        data=msgspec.Raw(row.data.encode()),
+        data=msgspec.Raw(row.encoded),
     )
 
 
@@ -122,7 +135,7 @@ def _identity(text: str) -> str:
 
 
 def _text(text: str, longest: int) -> str:
-    return _storable(text)[:longest]
+    return text if len(text) <= longest and text.isascii() and "\0" not in text else _storable(text)[:longest]
 
 
 def _storable(text: str) -> str:
@@ -131,13 +144,13 @@ def _storable(text: str) -> str:
     return text.encode("utf-8", "replace").decode().replace("\0", "")
 
 
-def _stored_time(time: datetime) -> int | None:
+def _storable_time(time: datetime) -> tuple[int, datetime] | tuple[None, None]:
+    """As it is stored, and as it will be read again."""
     try:
         stored = to_stored(time)
-        from_stored(stored)  # it must be readable again
+        return stored, from_stored(stored)
     except (TypeError, OverflowError):  # without a zone, or beyond what a datetime can hold in UTC
-        return None
-    return stored
+        return None, None
 
 
 def _clean(value: Any, depth: int) -> Any:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from functools import partial
+from random import Random
 
 import anyio
 import anyio.abc
@@ -14,42 +16,50 @@ from sqlalchemy import Connection
 from structlog.typing import FilteringBoundLogger
 
 from tidings.access import Gate
-from tidings.append import request_job
+from tidings.arrivals import Arrivals
 from tidings.clock import SystemClock
 from tidings.config import Settings
 from tidings.context import Context
-from tidings.contracts import Bus, Clock, Connector, Extra, JobRequest, Transport
+from tidings.contracts import Bus, Clock, Connector, Extra, Http, JobRequest, Strategy, Transport
 from tidings.database import Database, ServerLock
 from tidings.durations import Rate
 from tidings.errors import ConfigError, Unavailable
-from tidings.event import Entry
+from tidings.event import Entry, UserId
 from tidings.facts import REGISTRATIONS_CHANGED, counted
 from tidings.fanout import Fanout
 from tidings.health import Health
+from tidings.jobs import Ended, Job, request_jobs
 from tidings.journal import SqlJournal
-from tidings.keys import load_session_key, load_vault_keys
+from tidings.keys import load_session_key, load_vault_keys, vault_key_file
+from tidings.keysets import KeySets
 from tidings.lookups import Lookups
 from tidings.metrics import Metrics
 from tidings.migrate import ensure_schema
 from tidings.origins import Origins
+from tidings.outbound import Outbound
 from tidings.plugins import Loaded, LoadedPlugin, collect
+from tidings.pulling import PULL, Pulling
 from tidings.ratelimit import Limiter, RequestLimits
-from tidings.registrations import Target, find_targets, secrets_exist
+from tidings.registrations import Target, find_addressed, find_targets
 from tidings.retention import Policy, Retention
 from tidings.rights import RightsWatch
-from tidings.scheduler import Job, Scheduler
+from tidings.scheduler import Scheduler
 from tidings.schema import to_stored
+from tidings.sealed import secrets_exist
 from tidings.services import Services
 from tidings.supervisor import keep_running
 from tidings.tickets import TicketPrincipal, extend_tickets
+from tidings.upkeep import Ground
+from tidings.upkeep import build as build_upkeep
 from tidings.vault import Vault
 from tidings.webhooks import Webhooks
 from tidings.writer import Writer
 
-_RIGHTS_SECONDS = 1.0
-_CHECKPOINT_SECONDS = 1.0
+_LOOK_SECONDS = 1.0
+_REST_LOOKS = 5  # jobs that other processes ask for are in less of a hurry than rights that they end
 _TICKET_SECONDS = 60.0
 _RETENTION_SECONDS = 3600.0
+_LONGEST_CUT_SECONDS = 6 * 3600.0
 _RETENTION = JobRequest("retention", "all")
 
 
@@ -59,12 +69,10 @@ async def open_vault(settings: Settings, database: Database) -> Vault:
     Raises:
         ConfigError: The key can't be used, or is missing while the database holds secrets.
     """
-    keys = load_vault_keys(
-        settings.database_path,
-        environment=os.environ,
-        secrets_exist=await database.read(secrets_exist),
-    )
-    return Vault(keys)
+    path = settings.database_path
+    file = vault_key_file(path, os.environ)
+    sealed = await database.read(secrets_exist)
+    return Vault(load_vault_keys(path, environment=os.environ, secrets_exist=sealed), file)
 
 
 @asynccontextmanager
@@ -75,8 +83,16 @@ async def running(
     *,
     clock: Clock | None = None,
     synchronous: str = "FULL",
+    http: Http | None = None,
+    random: Random | None = None,
+    open_database: Callable[..., Database] = Database,
+    look_seconds: float = _LOOK_SECONDS,
 ) -> AsyncIterator[Services]:
     """A server's parts, at work, without its HTTP side.
+
+    `synchronous` is SQLite's durability: anything but FULL gives up the promise that a 2xx means on disk. Every
+    `look_seconds` SQLite's log is moved into its file, and what other processes changed is looked for. A simulation
+    brings its own time, chance, way to the platforms and, to be called as `Database` is, `open_database`.
 
     Raises:
         Conflict: Another server uses the database, or a newer tidings wrote it.
@@ -87,17 +103,29 @@ async def running(
     lock = ServerLock(settings.database_path)
     lock.acquire(url=settings.server.local_url, public_url=settings.server.public_url)
     try:
-        database = Database(settings.database, synchronous=synchronous)
+        database = open_database(settings.database, synchronous=synchronous)
         try:
             if await ensure_schema(database):
                 log.info("schema_migrated", database=str(settings.database_path))
-            services = await _assemble(settings, loaded, log, clock, database)
-            async with anyio.create_task_group() as group:
-                await _start(services, group)
+            outbound = Outbound(settings.server.public_url)
+            services = await _assemble(
+                settings,
+                loaded,
+                log,
+                clock,
+                database,
+                http or outbound,
+                random or Random(),  # noqa: S311 - jitter
+                look_seconds,
+            )
+            async with _tasks() as group:
+                await _start(services, group, look_seconds)
                 try:
                     yield services
                 finally:
                     await services.scheduler.stop()
+                    await services.upkeep.stop()
+                    await outbound.close()
                     services.writer.close()
                     await services.writer.drained()
                     group.cancel_scope.cancel()
@@ -107,8 +135,30 @@ async def running(
         lock.release()
 
 
+@asynccontextmanager
+async def _tasks() -> AsyncIterator[anyio.abc.TaskGroup]:
+    """A task group that raises a single error as it is, not as a group of one."""
+    try:
+        async with anyio.create_task_group() as group:
+            yield group
+    except BaseExceptionGroup as errors:
+        if len(errors.exceptions) > 1:
+            raise
+        (alone,) = errors.exceptions
+    else:
+        return
+    raise alone  # out here, so that it keeps its own context
+
+
 async def _assemble(
-    settings: Settings, loaded: Loaded, log: FilteringBoundLogger, clock: Clock, database: Database
+    settings: Settings,
+    loaded: Loaded,
+    log: FilteringBoundLogger,
+    clock: Clock,
+    database: Database,
+    http: Http,
+    random: Random,
+    look_seconds: float,
 ) -> Services:
     metrics, health = Metrics(), Health(clock, log)
     writer = Writer(database, health.component("database"), clock.monotonic)
@@ -118,33 +168,26 @@ async def _assemble(
     fanout = Fanout(journal, clock, log, metrics, health, most_streams=settings.limits.streams)
     journal.on_commit(fanout.committed)
     journal.on_commit(partial(_account, metrics, log))
-
-    def context(plugin: LoadedPlugin) -> Context:
-        return Context(
-            plugin=plugin.key,
-            public_url=settings.server.public_url,
-            clock=clock,
-            log=log.bind(plugin=plugin.key),
-            journal=journal,
-            streams=fanout,
-            access=gate,
-        )
-
-    buses = collect(loaded, "tidings_buses", context, Bus)  # type: ignore[type-abstract]  # asked for, never called
-    fanout.use(_one_bus(loaded, buses))
-    connectors = [one for _, one in collect(loaded, "tidings_connectors", context, Connector)]
-    transports = [one for _, one in collect(loaded, "tidings_transports", context, Transport)]
-    extras = [one for _, one in collect(loaded, "tidings_extras", context, Extra)]
+    context = Context(
+        plugin="",
+        public_url=settings.server.public_url,
+        clock=clock,
+        log=log,
+        journal=journal,
+        streams=fanout,
+        access=gate,
+        http=http,
+    )
+    offers = _collect(loaded, context)
+    fanout.use(offers.bus)
     for failure in loaded.failures:
         health.component(failure.key).down(failure.reason)
         log.error(
             "plugin_failed", plugin=failure.key, reason=failure.reason, distribution=failure.distribution
         )
-
-    def find(connection: Connection, keys: Collection[tuple[str, str]]) -> Mapping[tuple[str, str], Target]:
-        return find_targets(connection, vault, keys)
-
-    limits = settings.limits
+    public_url = settings.server.public_url
+    ground = Ground(public_url, writer, journal, fanout, vault, http, clock, log, metrics, health, random)
+    upkeep = build_upkeep(ground, offers.connectors, offers.strategies)
     return Services(
         settings=settings,
         clock=clock,
@@ -155,26 +198,78 @@ async def _assemble(
         writer=writer,
         journal=journal,
         fanout=fanout,
-        scheduler=Scheduler(database, writer, clock, log, metrics),
+        scheduler=_scheduler(ground, look_seconds),
+        upkeep=upkeep,
         vault=vault,
         gate=gate,
-        limits=RequestLimits(api=limits.api, sessions=limits.sessions),
+        limits=RequestLimits(api=settings.limits.api, sessions=settings.limits.sessions),
         loaded=loaded,
-        connectors=connectors,
-        transports=transports,
-        extras=extras,
-        webhooks=Webhooks(
-            {connector.platform: connector for connector in connectors},
-            Lookups(database, find),
-            journal,
-            clock,
-            log,
-            metrics,
-            health,
-            most_bytes=limits.max_body,
-            failures=_limiter(limits.webhooks, "webhooks"),
-            registration_limits=_limiter(limits.webhooks_per_registration, "registration"),
-        ),
+        connectors=offers.connectors,
+        transports=offers.transports,
+        extras=offers.extras,
+        webhooks=_webhooks(settings, offers.connectors, ground, upkeep.arrivals),
+    )
+
+
+def _scheduler(ground: Ground, look_seconds: float) -> Scheduler:
+    return Scheduler(
+        ground.journal,
+        ground.writer,
+        ground.clock,
+        ground.log,
+        ground.metrics,
+        random=ground.random,
+        longest_rest_seconds=_REST_LOOKS * look_seconds,
+    )
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class _Offers:
+    """What the plugins offer."""
+
+    bus: Bus
+    connectors: Sequence[Connector]
+    strategies: Sequence[Strategy]
+    transports: Sequence[Transport]
+    extras: Sequence[Extra]
+
+
+def _collect(loaded: Loaded, context: Context) -> _Offers:
+    def own(plugin: LoadedPlugin) -> Context:
+        return dataclasses.replace(context, plugin=plugin.key, log=context.log.bind(plugin=plugin.key))
+
+    # The contracts are asked for, never called.
+    buses = collect(loaded, "tidings_buses", own, Bus)  # type: ignore[type-abstract]  # see above
+    strategies = collect(loaded, "tidings_strategies", own, Strategy)  # type: ignore[type-abstract]  # see above
+    return _Offers(
+        _one_bus(loaded, buses),
+        [one for _, one in collect(loaded, "tidings_connectors", own, Connector)],
+        [one for _, one in strategies],
+        [one for _, one in collect(loaded, "tidings_transports", own, Transport)],
+        [one for _, one in collect(loaded, "tidings_extras", own, Extra)],
+    )
+
+
+def _webhooks(
+    settings: Settings, connectors: Sequence[Connector], ground: Ground, arrivals: Arrivals
+) -> Webhooks:
+    def find(connection: Connection, keys: Collection[tuple[str, str]]) -> Mapping[tuple[str, str], Target]:
+        return find_targets(connection, ground.vault, keys)
+
+    return Webhooks(
+        {connector.platform: connector for connector in connectors},
+        Lookups(ground.writer.database, find),
+        Lookups(ground.writer.database, find_addressed),
+        arrivals,
+        KeySets(ground.http, ground.clock),
+        ground.journal,
+        ground.clock,
+        ground.log,
+        ground.metrics,
+        ground.health,
+        most_bytes=settings.limits.max_body,
+        failures=_limiter(settings.limits.webhooks, "webhooks"),
+        registration_limits=_limiter(settings.limits.webhooks_per_registration, "registration"),
     )
 
 
@@ -215,7 +310,7 @@ def _account(metrics: Metrics, log: FilteringBoundLogger, entries: Sequence[Entr
     log.info("append", events=len(entries), users=len(users), ms=round(seconds * 1000, 2))
 
 
-async def _start(services: Services, group: anyio.abc.TaskGroup) -> None:
+async def _start(services: Services, group: anyio.abc.TaskGroup, look_seconds: float) -> None:
     retention = Retention(
         services.writer,
         services.clock,
@@ -223,46 +318,58 @@ async def _start(services: Services, group: anyio.abc.TaskGroup) -> None:
         Policy(services.settings.retention.days, services.settings.retention.events_per_user),
     )
 
-    async def cut(_job: Job) -> float:
+    async def cut(_job: Job) -> Ended:
         await retention.cut()
-        return _RETENTION_SECONDS
+        return Ended(_RETENTION_SECONDS)
 
-    services.scheduler.handle(_RETENTION.kind, cut)
+    services.scheduler.handle(_RETENTION.kind, cut, longest_seconds=_LONGEST_CUT_SECONDS)
+    services.upkeep.handle(services.scheduler)
+    pulling = Pulling(services.connectors, services.webhooks, services.clock, services.log, services.health)
+    services.scheduler.handle(PULL, pulling.handle)
     tasks: dict[str, Callable[[], Awaitable[None]]] = {
         "fanout": services.fanout.run,
         "jobs": services.scheduler.run,
-        "rights": partial(_watch_rights, services),
-        "checkpoint": partial(_checkpoint, services),
+        "rights": partial(_watch_rights, services, look_seconds),
+        "checkpoint": partial(_checkpoint, services, look_seconds),
+        **services.upkeep.tasks(),
         **{f"transport/{transport.name}": transport.run for transport in services.transports},
+        **{
+            f"extra/{type(extra).__name__}": extra.run
+            for extra in services.extras
+            if type(extra).run is not Extra.run
+        },
     }
-    group.start_soon(services.writer.run)
     for name, work in tasks.items():
         component = services.health.component(name)
         group.start_soon(keep_running, work, component, services.clock, services.log)
     now = to_stored(services.clock.now())
-    await services.writer.run_unit(lambda connection: request_job(connection, 0, _RETENTION, now))
+    jobs = [(0, job) for job in (_RETENTION, *pulling.jobs())]
+    await services.writer.run_unit(lambda connection: request_jobs(connection, jobs, now))
+    await services.upkeep.start()
 
 
-async def _checkpoint(services: Services) -> None:
+async def _checkpoint(services: Services, every_seconds: float) -> None:
     while True:
-        await services.clock.sleep(_CHECKPOINT_SECONDS)
+        await services.clock.sleep(every_seconds)
         with suppress(Unavailable):  # the writer says so; the log grows until the disk is back
             await services.database.checkpoint()
 
 
-async def _watch_rights(services: Services) -> None:
+async def _watch_rights(services: Services, every_seconds: float) -> None:
     """Close what lives by ended rights, keep the tickets of open streams, and notice changed registrations.
 
-    Other processes make such changes too (the CLI beside the server), so this looks once a second.
+    Other processes make such changes too (the CLI beside the server), so this looks again and again.
     """
     watch = RightsWatch(services.database, services.clock)
     changes: int | None = None
+    watching: set[UserId] = set()
     tickets: dict[bytes, TicketPrincipal] = {}
     extended_at = services.clock.monotonic()
     while True:
-        await services.clock.sleep(_RIGHTS_SECONDS)
+        await services.clock.sleep(every_seconds)
         connected = [subscription.principal for subscription in services.fanout.subscriptions()]
-        before = tickets
+        before, watched = tickets, watching
+        watching = {one.user_id for one in connected}
         tickets = {one.ticket_hash: one for one in connected if isinstance(one, TicketPrincipal)}
         now = services.clock.monotonic()
         due = now - extended_at >= _TICKET_SECONDS
@@ -276,6 +383,8 @@ async def _watch_rights(services: Services) -> None:
             if changed != changes:
                 services.webhooks.forget_targets()
                 changes = changed
+            if newcomers := sorted(watching - watched):
+                await services.upkeep.welcome(newcomers)
             if extend:
                 at = services.clock.now()
                 await services.writer.run_unit(partial(extend_tickets, principals=extend, now=at))

@@ -21,6 +21,7 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    text,
 )
 
 metadata = MetaData(
@@ -81,16 +82,139 @@ tickets = Table(
     Column("valid_until", BigInteger, nullable=False),
 )
 
-# A registration: a webhook address with a secret of its own.
+# A registration: a webhook address with a secret of its own. Those that tidings makes at a platform belong to a
+# connection and have a target; `state` is `wanted`, `active`, `failed` or `removing`.
 platform_webhooks = Table(
     "platform_webhooks",
     metadata,
     Column("user_id", _Id, nullable=False, index=True),
     Column("id", String(64), primary_key=True),
     Column("platform", String(64), nullable=False),
-    Column("connection_id", String(64), nullable=False),
+    Column("connection_id", String(64), nullable=False, index=True),
     Column("secret", Text, nullable=False),  # sealed by the vault
     Column("created_at", BigInteger, nullable=False),
+    Column("target", String(255), nullable=False, server_default=""),  # `repo:1296269`
+    Column("state", String(16), nullable=False, server_default="active"),
+    Column("problem", Text, nullable=False, server_default=""),
+    Column("upstream", Text),  # JSON: as the platform described it last
+    Column("renewed_at", BigInteger),  # when its lease at the platform began
+    Column("expires_at", BigInteger),
+    Column("verified_at", BigInteger),
+    Column("checked_at", BigInteger),
+    Column("last_delivery_at", BigInteger),
+)
+
+# What one consent gave. A refresh is committed only while `refresh_hash` is still that of the token redeemed.
+grants = Table(
+    "grants",
+    metadata,
+    Column("user_id", _Id, nullable=False, index=True),
+    Column("id", String(64), primary_key=True),
+    Column("provider", String(64), nullable=False),
+    Column("account_key", String(200), nullable=False),
+    Column("client_id", String(255), nullable=False),
+    Column("scopes", Text, nullable=False),  # space separated
+    Column("tokens", Text, nullable=False),  # JSON, sealed by the vault
+    Column("refresh_hash", LargeBinary(32)),  # of the refresh token; none without one
+    Column("version", BigInteger, nullable=False),  # counts the token sets
+    Column("state", String(16), nullable=False),  # ok, needs_reauth
+    Column("reason", Text, nullable=False),
+    Column("expires_at", BigInteger),  # of the access token
+    Column("refresh_at", BigInteger),  # when it is to be refreshed; none where it never is
+    Column("authorized_at", BigInteger, nullable=False),
+    Column("reauthorize_by", BigInteger),
+    Column("announced_days", Integer),  # which warning of `reauthorize_by` was given last
+    Column("lease", String(64)),
+    Column(
+        "lease_until", BigInteger
+    ),  # until then nobody (else) redeems; without a lease: a rest after a failure
+    Column("refresh_started_at", BigInteger),  # the intent: set while the outcome of a redemption is unknown
+    Column("refresh_attempts", Integer, nullable=False),
+    Column("refused_at", BigInteger),  # when the platform called the token dead
+    UniqueConstraint("user_id", "provider", "account_key"),
+)
+
+connections = Table(
+    "connections",
+    metadata,
+    Column("user_id", _Id, nullable=False, index=True),
+    Column("id", String(64), primary_key=True),
+    Column("platform", String(64), nullable=False),
+    Column("grant_id", String(64), nullable=False, index=True),
+    Column("account_key", String(200), nullable=False),
+    Column("account_name", String(255), nullable=False),
+    Column("avatar_url", Text, nullable=False),
+    Column("url", Text, nullable=False),
+    Column("state", String(16), nullable=False),  # connected, needs_reauth, parked, disconnecting
+    Column("reason", Text, nullable=False),
+    Column("settings", Text, nullable=False),  # JSON: what its user chose
+    Column("strategy", String(64), nullable=False),
+    Column("strategy_since", BigInteger, nullable=False),
+    Column("strategy_reason", Text, nullable=False),
+    Column("monitor", Text, nullable=False),  # JSON: what the monitor remembers
+    Column("created_at", BigInteger, nullable=False),
+    Column("last_checked_at", BigInteger),
+    Column("last_event_at", BigInteger),
+    UniqueConstraint("user_id", "platform", "account_key"),
+)
+
+# What deliveries to a platform's common address name: `installation:5`.
+connection_addresses = Table(
+    "connection_addresses",
+    metadata,
+    Column("user_id", _Id, nullable=False),
+    Column("platform", String(64), primary_key=True),
+    Column("address", String(255), primary_key=True),
+    Column("connection_id", String(64), primary_key=True, index=True),
+)
+
+# A consent under way.
+oauth_states = Table(
+    "oauth_states",
+    metadata,
+    Column("user_id", _Id, nullable=False, index=True),
+    Column("state_hash", LargeBinary(32), primary_key=True),
+    Column("session_key", String(255), nullable=False),
+    Column("platform", String(64), nullable=False),
+    Column("client_id", String(255), nullable=False),
+    Column("connection_id", String(64), nullable=False),  # the one to heal, or ""
+    Column("verifier", Text, nullable=False),  # PKCE's, sealed by the vault; "" where there is none
+    Column("expires_at", BigInteger, nullable=False),
+)
+
+# An application that a platform made for this installation (GitHub's app manifests).
+provisions = Table(
+    "provisions",
+    metadata,
+    Column("platform", String(64), primary_key=True),
+    Column("credentials", Text, nullable=False),  # JSON, sealed by the vault
+    Column("created_at", BigInteger, nullable=False),
+)
+
+# The last runs for each connection: refreshes and jobs.
+attempts = Table(
+    "attempts",
+    metadata,
+    Column("user_id", _Id, primary_key=True, autoincrement=False),
+    Column("connection_id", String(64), primary_key=True),
+    Column("at", BigInteger, primary_key=True, autoincrement=False),
+    Column("kind", String(64), primary_key=True),
+    Column("outcome", String(16), nullable=False),
+    Column("detail", Text, nullable=False),
+    Column("ms", Integer, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+# What an OAuth client, or one account of it, has used of the platform's limits.
+budgets = Table(
+    "budgets",
+    metadata,
+    Column("platform", String(64), primary_key=True),
+    Column("client_id", String(255), primary_key=True),
+    Column("account_key", String(200), primary_key=True),  # "" for the client as a whole
+    Column("used", Text, nullable=False),  # JSON: calls by slot of time
+    Column("paused_until", BigInteger),
+    Column("reason", Text, nullable=False),
 )
 
 deliveries = Table(
@@ -150,7 +274,19 @@ checkpoints = Table(
     Column("updated_at", BigInteger, nullable=False),
 )
 
-# wanted counts the requests; a run rests only if none came since it was claimed.
+# What deliveries have said is new, until a poll has looked at it. `wanted` counts them: a poll takes out only what
+# was not said once more while it looked.
+hints = Table(
+    "hints",
+    metadata,
+    Column("user_id", _Id, primary_key=True, autoincrement=False),
+    Column("connection_id", String(64), primary_key=True),
+    Column("target", String(255), primary_key=True),  # "" for everything
+    Column("wanted", BigInteger, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+# wanted counts the requests; a run rests only if none came since it was claimed. See jobs.py.
 jobs = Table(
     "jobs",
     metadata,
@@ -165,7 +301,17 @@ jobs = Table(
     Column("lease_until", BigInteger),
     Column("attempts", Integer, nullable=False),
     Column("last_error", Text),
+    # Whose limits a run uses up; so many run at once of each. "" for none.
+    Column("platform", String(64), nullable=False, server_default=""),
+    Column("account", String(64), nullable=False, server_default=""),
     Index(None, "due_at"),
+    # Of those that run, and of those alone.
+    Index(
+        None,
+        "lease_until",
+        sqlite_where=text("lease_until IS NOT NULL"),
+        postgresql_where=text("lease_until IS NOT NULL"),
+    ),
 )
 
 # A message to everyone, until it has reached the last user.

@@ -11,6 +11,7 @@ import types
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, get_args, get_origin
+from urllib.parse import quote, quote_plus
 
 from pydantic import BaseModel, BeforeValidator, SecretBytes, SecretStr, ValidationInfo, WithJsonSchema
 from pydantic import Secret as AnySecret
@@ -18,6 +19,8 @@ from pydantic import Secret as AnySecret
 from tidings.durations import Rate
 
 _MAX_BYTES: Final = 64 * 1024
+# Looks the same wherever it stands.
+_PLAIN = re.compile(r"[A-Za-z0-9_.~-]*")
 _SECRET_NAME = re.compile(r"secret|token|passw|passphrase|credential|(?:^|_)key$", re.IGNORECASE)
 _OPEN_TYPES: Final = (
     str, int, float, bytes, enum.Enum, Path, Rate, datetime.date, datetime.time, datetime.timedelta,
@@ -135,10 +138,15 @@ def held_secrets(value: object) -> Iterator[str]:
 
 
 def scrub(text: str, secrets: Iterable[str]) -> str:
-    """`text` with every secret blacked out. Those under four characters are left: they are in any text."""
+    """`text` with every secret blacked out, also where it is escaped as in Python or in a URL.
+
+    Those under four characters are left: they are in any text.
+    """
     for secret in sorted({secret for secret in secrets if len(secret) >= 4}, key=len, reverse=True):
-        for form in (secret, repr(secret)[1:-1]):
-            text = text.replace(form, "[secret]")
+        text = text.replace(secret, "[secret]")
+        if not _PLAIN.fullmatch(secret):
+            for form in {repr(secret)[1:-1], quote(secret, safe=""), quote_plus(secret)} - {secret}:
+                text = text.replace(form, "[secret]")
     return text
 
 

@@ -32,15 +32,22 @@ class HttpServer(uvicorn.Server):
     Args:
         services: The parts at work.
         started: Called when requests are taken.
+        protocol: Speaks HTTP on each connection; tests put one in its place that listens.
     """
 
-    def __init__(self, services: Services, *, started: Callable[[], None] = lambda: None) -> None:
+    def __init__(
+        self,
+        services: Services,
+        *,
+        started: Callable[[], None] = lambda: None,
+        protocol: type[BoundedProtocol] = BoundedProtocol,
+    ) -> None:
         proxies = services.settings.server.trusted_proxies
         super().__init__(
             uvicorn.Config(
                 build(services),
                 loop="uvloop",
-                http=BoundedProtocol,
+                http=protocol,
                 ws="none",
                 lifespan="off",
                 log_config=None,

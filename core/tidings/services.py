@@ -18,6 +18,7 @@ from tidings.metrics import Metrics
 from tidings.plugins import Loaded
 from tidings.ratelimit import RequestLimits
 from tidings.scheduler import Scheduler
+from tidings.upkeep import Upkeep
 from tidings.vault import Vault
 from tidings.webhooks import Webhooks
 from tidings.writer import Writer
@@ -37,6 +38,7 @@ class Services:
     journal: SqlJournal
     fanout: Fanout
     scheduler: Scheduler
+    upkeep: Upkeep
     vault: Vault
     gate: Gate
     limits: RequestLimits

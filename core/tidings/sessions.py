@@ -15,24 +15,20 @@ from collections.abc import Collection
 from datetime import datetime, timedelta
 from typing import Final
 
-from sqlalchemy import Connection, bindparam, delete, insert, select
+from sqlalchemy import Connection, delete, insert
 
-from tidings.accounts import SCOPES, effective_scopes
+from tidings.accounts import SCOPES, holders, principal_of
 from tidings.contracts import Principal
 from tidings.event import UserId
 from tidings.facts import RIGHTS_CHANGED, increase
-from tidings.schema import from_stored, login_links, sessions, to_stored, users
+from tidings.schema import login_links, sessions, to_stored
 
 LINK_LIFE: Final = timedelta(hours=24)
 SESSION_LIFE: Final = timedelta(days=30)
 
 _SECRET_BYTES = 32
 
-_found = (
-    select(sessions.c.session_hash, sessions.c.expires_at, users.c.id, users.c.name, users.c.is_admin)
-    .join(users, users.c.id == sessions.c.user_id)
-    .where(sessions.c.session_hash.in_(bindparam("digests", expanding=True)))
-)
+_by_hash = holders(sessions.c.session_hash, sessions.c.expires_at)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -88,18 +84,8 @@ def sign_in(connection: Connection, token: str, *, now: datetime) -> SignedIn | 
 
 def find_sessions(connection: Connection, digests: Collection[bytes]) -> dict[bytes, Principal]:
     """Who the sessions with these hashes belong to; whether they have expired is for the caller to see."""
-    rows = connection.execute(_found, {"digests": list(digests)})
-    return {
-        row.session_hash: Principal(
-            user_id=UserId(row.id),
-            user_name=row.name,
-            kind="session",
-            key=session_key_of(row.session_hash),
-            scopes=effective_scopes(SCOPES, is_admin=row.is_admin),
-            expires_at=from_stored(row.expires_at),
-        )
-        for row in rows
-    }
+    rows = connection.execute(_by_hash, {"digests": list(digests)})
+    return {row.digest: principal_of(row, "session", session_key_of(row.digest), SCOPES) for row in rows}
 
 
 def end_session(connection: Connection, principal: Principal) -> None:
@@ -108,21 +94,6 @@ def end_session(connection: Connection, principal: Principal) -> None:
     result = connection.execute(delete(sessions).where(sessions.c.session_hash == session_hash))
     if result.rowcount:
         increase(connection, RIGHTS_CHANGED)
-
-
-def end_sessions(connection: Connection, user_id: UserId) -> int:
-    """End every session of a user and void their login links; how many sessions there were."""
-    connection.execute(delete(login_links).where(login_links.c.user_id == user_id))
-    result = connection.execute(delete(sessions).where(sessions.c.user_id == user_id))
-    if result.rowcount:
-        increase(connection, RIGHTS_CHANGED)
-    return result.rowcount
-
-
-def remove_expired(connection: Connection, *, now: datetime) -> None:
-    """Remove the login links and sessions that have expired."""
-    for table in (login_links, sessions):
-        connection.execute(delete(table).where(table.c.expires_at <= to_stored(now)))
 
 
 def session_key_of(session_hash: bytes) -> str:

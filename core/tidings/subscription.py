@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 
 import anyio
 
-from tidings.contracts import Page, Principal, Selection, Sink
+from tidings.contracts import Notice, Page, Principal, Selection, Sink
 from tidings.errors import NotFound, Unavailable
 from tidings.event import Cursor, Entry
+from tidings.selection import EVERYTHING
 
 if TYPE_CHECKING:
     from tidings.fanout import Fanout
@@ -41,6 +42,7 @@ class LiveSubscription:
         "_live",
         "_queue",
         "_reader",
+        "_rest",
         "_selection",
         "_sink",
         "_taken",
@@ -73,16 +75,17 @@ class LiveSubscription:
         self.sent_seq = after.seq
         self._fanout = fanout
         self._sink = sink
-        self._selection = selection
+        self._selection = None if selection is EVERYTHING else selection
         self._encode = encode
         self._epoch = after.epoch
         self._written = after.seq  # offered to the sink or withheld, all up to here
         self._taken = after.seq  # the same, with what is queued
         self._queue: deque[tuple[int, bytes]] | None = None
         self._live = False
-        self._busy = False
+        self._busy = True  # not started, or the client has yet to take the last frame: nothing may be offered
         self._closed = False
         self._reader: anyio.CancelScope | None = None
+        self._rest: Awaitable[None] | None = None  # of a frame that was offered while it reads
 
     @property
     def cursor(self) -> Cursor:
@@ -98,15 +101,23 @@ class LiveSubscription:
 
     def start(self) -> None:
         """Begin to feed the sink; called once, when the transport has said what comes before."""
+        self._busy = False
         if self.cursor == self._fanout.newest(self.principal.user_id):
             self._live = True
         else:
             self._fanout.start_soon(self._read, self)
 
-    def offer(self, frame: bytes) -> None:
-        """Write a frame of the transport's own, such as a heartbeat, unless the client is behind anyway."""
-        if self._live and not self._busy and not self._closed:
-            self._write(frame)
+    def offer(self, frame: bytes) -> bool:
+        """See `tidings.contracts.Subscription.offer`."""
+        if self._busy or self._closed:
+            return False
+        self._write(frame)
+        return True
+
+    def tell(self, notice: Notice) -> None:
+        """Pass a notice on, if it is selected and the client keeps up."""
+        if self._selection is None or self._selection.matches(notice.type, notice.platform):
+            self.offer(self._sink.notice(notice))
 
     # --- live ---
 
@@ -119,7 +130,7 @@ class LiveSubscription:
             self.look(seq)
             return
         self._taken = seq
-        if not self._selection.matches(entry.type, entry.platform):
+        if self._selection is not None and not self._selection.matches(entry.type, entry.platform):
             if not self._busy:
                 self._written = seq
             return
@@ -161,7 +172,10 @@ class LiveSubscription:
             return
         if rest is not None:
             self._busy = True
-            self._fanout.start_soon(lambda: self._wait(rest), self)
+            if self._live:
+                self._fanout.start_soon(lambda: self._wait(rest), self)
+            else:
+                self._rest = rest  # the reader waits for it before it writes
 
     async def _wait(self, rest: Awaitable[None]) -> None:
         """The client is slow: wait for it, then send what queued up, or read what did not."""
@@ -213,6 +227,10 @@ class LiveSubscription:
                     return
 
     async def _send(self, page: Page) -> None:
+        rest, self._rest = self._rest, None
+        if rest is not None:
+            await rest
+            self._busy = False
         if page.gap is not None:
             floor = Cursor(page.cursor.epoch, page.gap.to_seq)
             await self._put(self._sink.gap(page.gap, floor))
@@ -239,7 +257,9 @@ class LiveSubscription:
     async def _put(self, data: bytes) -> None:
         rest = self._sink.offer(data)
         if rest is not None:
+            self._busy = True
             await rest
+            self._busy = False
 
     # --- endings ---
 

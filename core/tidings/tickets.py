@@ -15,7 +15,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 import msgspec
-from sqlalchemy import Connection, bindparam, delete, insert, or_, select, update
+from sqlalchemy import Connection, bindparam, insert, or_, select, update
 
 from tidings.contracts import Principal
 from tidings.errors import Denied
@@ -134,11 +134,6 @@ def extend_tickets(connection: Connection, principals: Collection[Principal], *,
             .values(valid_until=to_stored(now + RECONNECT_WITHIN)),
             used,
         )
-
-
-def remove_expired(connection: Connection, *, now: datetime) -> None:
-    """Remove the tickets that serve nothing any more."""
-    connection.execute(delete(tickets).where(tickets.c.valid_until <= to_stored(now)))
 
 
 def _bound(stream: str) -> str:

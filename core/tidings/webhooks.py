@@ -3,25 +3,39 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Collection, Mapping, Sequence
+from datetime import datetime
+from typing import Any, Protocol
 
 from starlette.types import Message, Receive, Scope, Send
 from structlog.typing import FilteringBoundLogger
 
-from tidings.asgi import step
-from tidings.contracts import Clock, DeliveryKey, Item, Keys, Receives, WebhookRequest
-from tidings.errors import NotFound, Rejected, Unavailable
-from tidings.event import encode_json
+from tidings.addressing import hinted, items_for
+from tidings.asgi import ANSWER, step
+from tidings.contracts import (
+    Clock,
+    DeliveryKey,
+    Item,
+    Keys,
+    Parsed,
+    Receives,
+    Reply,
+    WebhookRequest,
+)
+from tidings.discretion import begin_discretion, redact, use_secrets
+from tidings.errors import NotFound, Rejected, Unavailable, UnknownKey
+from tidings.event import UserId, encode_json
 from tidings.health import Health
 from tidings.journal import SqlJournal
+from tidings.keysets import KeySets
 from tidings.lookups import Lookups
 from tidings.metrics import Metrics
 from tidings.ratelimit import Decision, Limiter, address_key
-from tidings.registrations import Target
+from tidings.registrations import Addressed, Target
 
 _BODY_SECONDS = 30.0  # for the whole body to arrive
 _MOST_TARGETS = 10_000
+_NO_EXTENSIONS: dict[str, Any] = {}
 
 
 class _Limited(Exception):
@@ -32,12 +46,41 @@ class _Limited(Exception):
         self.decision = decision
 
 
+class _Unknown(Exception):
+    """The address is none, and the platform takes no 404."""
+
+    def __init__(self, reply: Reply) -> None:
+        super().__init__("There is no such webhook address (any more).")
+        self.reply = reply
+
+
+class Arrivals(Protocol):
+    """Keeps account of what was delivered; see `tidings.arrivals`."""
+
+    def delivered(self, connection_id: str, registration_id: str, now: datetime, *, has_news: bool) -> None:
+        """A delivery was taken."""
+
+    def failed(self, connection_id: str) -> None:
+        """A delivery could not be taken."""
+
+    def failed_common(self, platform: str) -> None:
+        """A delivery to a platform's common address could not be taken."""
+
+    async def signal(
+        self, signal: str, connection_ids: Collection[str], registration_id: str, at: datetime | None = None
+    ) -> None:
+        """Act upon what a delivery says about the webhook or the grant itself."""
+
+
 class Webhooks:
-    """The endpoint `/api/webhooks/{platform}/{registration}`, as an ASGI application.
+    """The endpoints `/api/webhooks/{platform}[/{registration}]`, as an ASGI application.
 
     Args:
         connectors: By platform; those that are a `Receives` take webhooks.
         found: Reads the targets of addresses, pairs of platform and registration, from the database.
+        addressed: Reads whom the addresses in deliveries to a platform's common address name.
+        arrivals: Keeps account of what was delivered.
+        key_sets: Platforms' public keys.
         most_bytes: Larger bodies are refused with 413.
         failures: Counts requests that fail verification, by address.
         registration_limits: Limits valid deliveries by registration, where that is configured.
@@ -47,6 +90,9 @@ class Webhooks:
         self,
         connectors: Mapping[str, object],
         found: Lookups[tuple[str, str], Target],
+        addressed: Lookups[tuple[str, str], Sequence[Addressed]],
+        arrivals: Arrivals,
+        key_sets: KeySets,
         journal: SqlJournal,
         clock: Clock,
         log: FilteringBoundLogger,
@@ -59,6 +105,9 @@ class Webhooks:
     ) -> None:
         self._receivers = {name: one for name, one in connectors.items() if isinstance(one, Receives)}
         self._found = found
+        self._addressed = addressed
+        self._arrivals = arrivals
+        self._key_sets = key_sets
         self._journal = journal
         self._clock = clock
         self._log = log
@@ -75,23 +124,31 @@ class Webhooks:
         self._targets = {}  # another one: what is being read now goes into the old
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Take one delivery, with its address in the path parameters `platform` and `ref`."""
-        await self.take(scope["path_params"]["platform"], scope["path_params"]["ref"], scope, receive, send)
+        """Take one delivery, with its address in the path parameters `platform` and, unless it is common, `ref`."""
+        parameters = scope["path_params"]
+        await self.take(parameters["platform"], parameters.get("ref", ""), scope, receive, send)
 
     async def take(self, platform: str, ref: str, scope: Scope, receive: Receive, send: Send) -> None:
-        """Take one delivery for the address `ref` at `platform`, and answer it."""
+        """Take one delivery for the address `ref` at `platform` ("" for the common one), and answer it."""
         started = self._clock.monotonic()
         fields: dict[str, Any] = {"platform": platform}
         headers: dict[str, str] = {}
+        reply: Reply | None = None
         try:
-            body = await self._read_body(scope, receive)
+            sent = _headers(scope)
+            body = await self._read_body(sent, receive)
             if body is None:
                 return  # the sender went away in the middle
-            status, answer = await self._take(scope, platform, ref, body, fields)
-            outcome = "repeated" if answer["duplicate"] else "stored"
+            request = WebhookRequest(
+                scope["method"], scope["path"], scope["query_string"].decode("latin-1"), sent, body
+            )
+            answer, reply = await self._take(platform, ref, request, fields)
+            status = 200 if reply is None else reply.status
+            outcome = _outcome(answer)
         except Rejected as error:
+            self._use_keys(platform, ref)
             status, outcome = error.status, "refused"
-            answer = {"error": {"code": "refused", "message": str(error)}}
+            answer = {"error": {"code": "refused", "message": redact(str(error))}}
             if status in {401, 404} and self._failures is not None:
                 # Counted after the verdict, so that what a platform signed is taken from a busy address too.
                 decision = self._failures.hit(address_key(_address(scope)), started)
@@ -104,17 +161,20 @@ class Webhooks:
             status, outcome = 503, "unavailable"
             answer = {"error": {"code": "unavailable", "message": str(error)}}
             headers = {"retry-after": str(round(error.retry_after_seconds or 5))}
+            self._failed(platform, fields)
         except NotFound as error:  # the user was removed a moment ago
             status, outcome = 404, "refused"
             answer = {"error": {"code": "refused", "message": str(error)}}
         except Exception as error:  # noqa: BLE001 - a plugin's defect; the sender sees it, the log has it
+            self._use_keys(platform, ref)
             status, outcome = 500, "failed"
             answer = {"error": {"code": "internal", "message": "Something went wrong here; the log has it."}}
             self._log.error("delivery_failed", exc_info=error, **fields)
+            self._failed(platform, fields)
             self._health.component(f"connector/{platform}").down(
                 f"{type(error).__name__} while reading a delivery"
             )
-        await _respond(send, status, answer, headers)
+        await _respond(scope, send, status, answer, headers, reply)
         seconds = self._clock.monotonic() - started
         if platform not in self._receivers:
             platform = "unknown"  # what strangers invent must not become a metric
@@ -126,27 +186,22 @@ class Webhooks:
         self._log.info("delivery", outcome=outcome, status=status, ms=round(seconds * 1000, 2), **fields)
 
     async def _take(
-        self, scope: Scope, platform: str, ref: str, body: bytes, fields: dict[str, Any]
-    ) -> tuple[int, dict[str, Any]]:
+        self, platform: str, ref: str, request: WebhookRequest, fields: dict[str, Any]
+    ) -> tuple[dict[str, Any], Reply | None]:
         connector = self._receivers.get(platform)
         if connector is None:
             raise Rejected(f"Nothing here takes webhooks for {platform[:64]!r}.", status=404)
-        request = WebhookRequest(
-            scope["method"], scope["path"], scope["query_string"].decode("latin-1"), _headers(scope), body
-        )
-        target = self._targets.get((platform, ref))
-        if target is None:
-            target = await self._look_up(platform, ref)
-            self._verify(connector, request, target)
-        else:
-            try:
-                self._verify(connector, request, target)
-            except Rejected:
-                # Its secret may be newer than what we remember.
-                target = await self._look_up(platform, ref)
-                self._verify(connector, request, target)
+        if not ref:
+            return await self._take_common(platform, connector, request, fields)
+        try:
+            target = await self._verified(platform, ref, connector, request)
+        except _Unknown as error:
+            fields["reason"] = str(error)
+            return {"status": "unknown", "events": 0, "duplicate": False}, error.reply
         fields["user"] = target.user_id
         fields["registration"] = target.registration_id
+        if target.connection_id:
+            fields["connection"] = target.connection_id
         parsed = connector.parse(request)
         self._health.component(f"connector/{platform}").up()
         fields["kind"] = parsed.kind
@@ -155,33 +210,137 @@ class Webhooks:
             decision = self._registration_limits.hit(target.registration_id, self._clock.monotonic())
             if not decision.allowed:
                 raise _Limited(decision)
+        if parsed.signal and target.connection_id:
+            await self._arrivals.signal(
+                parsed.signal, (target.connection_id,), target.registration_id, parsed.signalled_at
+            )
         outcome = await self._journal.enqueue(
             Item(
                 user_id=target.user_id,
                 events=parsed.events,
                 via="webhook",
+                connection_id=target.connection_id,
                 delivery=DeliveryKey(target.registration_id, parsed.delivery_id)
                 if parsed.delivery_id
                 else None,
+                jobs=hinted(parsed.hint, platform, target.connection_id, target.watches),
             )
         )
         if parsed.events:
             fields["event_id"] = parsed.events[0].id
+        self._arrivals.delivered(
+            target.connection_id, target.registration_id, self._clock.now(), has_news=bool(parsed.events)
+        )
         appended = outcome.appended
-        return 200, {
+        answer = {
             "status": "stored",
             "events": appended.fresh,
             "duplicate": appended.repeated or (bool(parsed.events) and not appended.fresh),
         }
+        return answer, parsed.answer
 
-    def _verify(self, connector: Receives, request: WebhookRequest, target: Target) -> None:
-        keys = Keys(target.secrets) if target.secrets else connector.shared_keys
-        connector.verify(request, keys, self._clock.now())
+    async def _verified(
+        self, platform: str, ref: str, connector: Receives, request: WebhookRequest
+    ) -> Target:
+        """The registration at an address, by whose secret the platform sent this."""
+        target = self._targets.get((platform, ref))
+        if target is not None:
+            try:
+                await self._verify(connector, request, target.secrets)
+                return target
+            except Rejected:
+                pass  # its secret may be newer than what we remember
+        target = await self._look_up(platform, ref, connector, request)
+        await self._verify(connector, request, target.secrets)
+        return target
 
-    async def _look_up(self, platform: str, ref: str) -> Target:
+    async def _take_common(
+        self, platform: str, connector: Receives, request: WebhookRequest, fields: dict[str, Any]
+    ) -> tuple[dict[str, Any], Reply | None]:
+        """Take a delivery to the platform's common address, for all whom it names; it may be nobody."""
+        await self._verify(connector, request, ())
+        parsed = connector.parse(request)
+        return await self._take_parsed(platform, parsed, fields), parsed.answer
+
+    async def take_pulled(self, platform: str, request: WebhookRequest) -> None:
+        """Take a delivery that the connector fetched from its platform's own queue, as if it had come by itself.
+
+        Raises:
+            Rejected: It can't be read; it would be refused again.
+            Unavailable: Not stored; fetch it again.
+        """
+        parsed = self._receivers[platform].parse(request)
+        fields: dict[str, Any] = {"platform": platform}
+        answer = await self._take_parsed(platform, parsed, fields)
+        outcome = "repeated" if answer["duplicate"] else "stored"
+        self._count(platform, outcome).inc()
+        self._log.info("delivery_pulled", outcome=outcome, **fields)
+
+    async def _take_parsed(self, platform: str, parsed: Parsed, fields: dict[str, Any]) -> dict[str, Any]:
+        self._health.component(f"connector/{platform}").up()
+        fields["kind"] = parsed.kind
+        fields["delivery"] = parsed.delivery_id
+        connections = await self._named(platform, parsed.addresses)
+        for one in await self._named(platform, parsed.apart_from):
+            connections.pop(one, None)
+        fields["connections"] = len(connections)
+        if parsed.signal:
+            await self._arrivals.signal(parsed.signal, tuple(connections), "", parsed.signalled_at)
+        items = items_for(platform, parsed, connections, "webhook")
+        outcomes = await asyncio.gather(*[self._journal.enqueue(item) for item in items])
+        now = self._clock.now()
+        for connection_id in connections:
+            self._arrivals.delivered(connection_id, "", now, has_news=bool(parsed.events))
+        fresh = sum(outcome.appended.fresh for outcome in outcomes)
+        repeated = any(outcome.appended.repeated for outcome in outcomes)
+        return {
+            "status": "stored" if connections else "ignored",
+            "events": fresh,
+            "duplicate": not fresh and (repeated or bool(outcomes and parsed.events)),
+        }
+
+    async def _named(self, platform: str, addresses: Sequence[str]) -> dict[str, UserId]:
+        """The connections that these addresses name, with their users."""
+        found = await asyncio.gather(*[self._addressed.get((platform, one)) for one in addresses])
+        return {one.connection_id: one.user_id for some in found for one in some or ()}
+
+    def _failed(self, platform: str, fields: Mapping[str, Any]) -> None:
+        """A delivery that was verified could not be taken: one for a connection, or one to the common address."""
+        if connection_id := fields.get("connection"):
+            self._arrivals.failed(connection_id)
+        elif "kind" in fields and "registration" not in fields:
+            self._arrivals.failed_common(platform)
+
+    async def _verify(self, connector: Receives, request: WebhookRequest, secrets: tuple[bytes, ...]) -> None:
+        """Have the connector verify a request, with these secrets or else with what all of its deliveries share."""
+        keys, url = Keys(secrets) if secrets else connector.shared_keys, connector.jwks_url
+        if not url:
+            connector.verify(request, keys, self._clock.now())
+            return
+        try:
+            found = await self._key_sets.get(url)
+            connector.verify(request, Keys(keys.secrets, found), self._clock.now())
+        except UnknownKey:
+            found = await self._key_sets.renew(url)
+            connector.verify(request, Keys(keys.secrets, found), self._clock.now())
+
+    def _use_keys(self, platform: str, ref: str) -> None:
+        """What failed was given these keys, and may quote them."""
+        begin_discretion()
+        target, connector = self._targets.get((platform, ref)), self._receivers.get(platform)
+        for key in (
+            *(target.secrets if target is not None else ()),
+            *(connector.shared_keys.secrets if connector is not None else ()),
+        ):
+            use_secrets(key.decode("utf-8", "replace"))
+
+    async def _look_up(self, platform: str, ref: str, connector: Receives, request: WebhookRequest) -> Target:
         targets = self._targets
         target = await self._found.get((platform, ref))
         if target is None:
+            reply = connector.unknown(request)
+            if reply is not None:
+                raise _Unknown(reply)
             raise Rejected(
                 f"There is no webhook address /api/webhooks/{platform}/{ref[:64]}. "
                 "`tidings webhook list` shows those there are.",
@@ -192,15 +351,15 @@ class Webhooks:
         targets[platform, ref] = target
         return target
 
-    async def _read_body(self, scope: Scope, receive: Receive) -> bytes | None:
+    async def _read_body(self, headers: Mapping[str, str], receive: Receive) -> bytes | None:
         """The raw body, or None if the sender went away.
 
         Raises:
             Rejected: It is too large (413), or does not arrive in time (408).
         """
-        for name, value in scope["headers"]:
-            if name == b"content-length" and value.isdigit() and int(value) > self._most_bytes:
-                raise self._too_large()
+        length = headers.get("content-length", "")
+        if length.isdecimal() and int(length) > self._most_bytes:
+            raise self._too_large()
         # A body that came with its headers, as nearly all do, needs no timer.
         message, rest = step(receive())
         if message is not None and not message.get("more_body", False) and message["type"] == "http.request":
@@ -241,12 +400,19 @@ class Webhooks:
         return histogram
 
 
+def _outcome(answer: Mapping[str, Any]) -> str:
+    if answer["duplicate"]:
+        return "repeated"
+    return "unknown" if answer["status"] == "unknown" else "stored"
+
+
 def _headers(scope: Scope) -> dict[str, str]:
-    pairs = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in scope["headers"]]
-    headers = dict(pairs)
+    pairs: list[tuple[bytes, bytes]] = scope["headers"]
+    headers = {str(name, "latin-1"): str(value, "latin-1") for name, value in pairs}
     if len(headers) != len(pairs):
         headers = {}
-        for name, value in pairs:
+        for raw_name, raw_value in pairs:
+            name, value = str(raw_name, "latin-1"), str(raw_value, "latin-1")
             headers[name] = f"{headers[name]}, {value}" if name in headers else value
     return headers
 
@@ -256,13 +422,26 @@ def _address(scope: Scope) -> str:
     return client[0] if client else "unknown"
 
 
-async def _respond(send: Send, status: int, answer: dict[str, Any], headers: Mapping[str, str]) -> None:
-    body = encode_json(answer)
-    raw = [
-        (b"content-type", b"application/json"),
-        (b"content-length", str(len(body)).encode()),
-        (b"x-content-type-options", b"nosniff"),
-    ]
-    raw.extend((name.encode(), value.encode()) for name, value in headers.items())
-    await send({"type": "http.response.start", "status": status, "headers": raw})
-    await send({"type": "http.response.body", "body": body})
+async def _respond(
+    scope: Scope,
+    send: Send,
+    status: int,
+    answer: dict[str, Any],
+    headers: Mapping[str, str],
+    reply: Reply | None,
+) -> None:
+    if reply is not None:
+        body, content_type = reply.body, reply.content_type.encode("latin-1")
+    else:
+        body, content_type = b"" if status == 204 else encode_json(answer), b"application/json"
+    raw = [(b"x-content-type-options", b"nosniff")]
+    if status != 204 or reply is not None:  # a platform may ask for a type even where nothing follows
+        raw.append((b"content-type", content_type))
+    if status != 204:  # which has neither a body nor a length of one (RFC 9110 §8.6)
+        raw.append((b"content-length", str(len(body)).encode()))
+    if headers:
+        raw.extend((name.encode(), value.encode()) for name, value in headers.items())
+    extension = scope.get("extensions", _NO_EXTENSIONS).get(ANSWER)
+    if extension is None or not extension["write"](status, raw, body):
+        await send({"type": "http.response.start", "status": status, "headers": raw})
+        await send({"type": "http.response.body", "body": body})

@@ -1,4 +1,4 @@
-"""The one task that writes: everything that waits is committed together.
+"""The one that writes: everything that waits is committed together.
 
 A commit to disk costs the same for one event as for hundreds, so while one commit is under way the next
 batch gathers (group commit). Nothing waits on purpose: a lone write is committed at once.
@@ -10,10 +10,12 @@ import asyncio
 import dataclasses
 from collections import deque
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, Generic, Protocol, TypeVar
 
 from sqlalchemy import Connection
 
+from tidings.contracts import Item
 from tidings.database import Database
 from tidings.errors import Unavailable
 from tidings.health import Component
@@ -22,8 +24,13 @@ T = TypeVar("T")
 P = TypeVar("P", contravariant=True)  # noqa: PLC0105 - one letter, as the others
 R = TypeVar("R")
 
+_ANNOUNCED = "tidings.announced"
+_SMALL_BATCH = 16  # is not divided
 _LARGEST_BATCH = 256
+_LONGEST_UNTOLD_SECONDS = 0.02
 _LONGEST_QUEUE = 20_000
+
+_Ending = Callable[[], None]  # tells those who wait what became of their writes; runs in the loop
 
 
 class Merged(Protocol[P, R]):
@@ -36,7 +43,7 @@ class Merged(Protocol[P, R]):
         """
 
     def committed(self, results: Sequence[R | Exception], seconds: float) -> None:
-        """The results are on disk; `seconds` is how long the transaction took."""
+        """The results are on disk; `seconds` is how long the transaction took. Runs in the event loop."""
 
 
 @dataclasses.dataclass(slots=True, eq=False)
@@ -44,6 +51,21 @@ class _Write(Generic[P, R]):
     sort: Merged[P, R]
     payload: P
     done: asyncio.Future[R]
+
+
+def announce(connection: Connection, item: Item) -> None:
+    """Append `item` to the journal at the end of this unit's transaction: both are committed, or neither."""
+    connection.info.setdefault(_ANNOUNCED, []).append(item)
+
+
+class Announcing(Protocol):
+    """Appends what units of work announce: the journal."""
+
+    def execute_items(self, connection: Connection, items: Sequence[Item]) -> Sequence[Any]:
+        """Append items; runs in the database's thread."""
+
+    def committed(self, results: Sequence[Any], seconds: float) -> None:
+        """They are on disk. Runs in the event loop."""
 
 
 class _Single:
@@ -73,9 +95,15 @@ class Writer:
         self._health = health
         self._monotonic = monotonic
         self._queue: deque[_Write[Any, Any]] = deque()
-        self._waiting = asyncio.Event()
+        self._underway = 0  # writes in the database's thread
+        self._busy = False
         self._closed = False
         self._finished = asyncio.Event()
+        self._journal: Announcing | None = None
+
+    def announce_to(self, journal: Announcing) -> None:
+        """Append to `journal` what units of work announce."""
+        self._journal = journal
 
     @property
     def database(self) -> Database:
@@ -92,9 +120,12 @@ class Writer:
             raise Unavailable("The server is shutting down.", retry_after_seconds=5)
         if len(self._queue) >= _LONGEST_QUEUE:
             raise Unavailable("Too many writes are waiting for the disk.", retry_after_seconds=5)
-        write = _Write(sort, payload, asyncio.get_running_loop().create_future())
+        loop = asyncio.get_running_loop()
+        write = _Write(sort, payload, loop.create_future())
         self._queue.append(write)
-        self._waiting.set()
+        if not self._busy:
+            self._busy = True
+            loop.call_soon(self._next)  # with whatever else comes in this turn
         return write.done
 
     async def run_unit(self, work: Callable[[Connection], T]) -> T:
@@ -110,73 +141,126 @@ class Writer:
         """
         return await self.put(_SINGLE, work)
 
-    async def run(self) -> None:
-        """Write until `close`."""
-        while True:
-            if not self._queue:
-                if self._closed:
-                    self._finished.set()
-                    return
-                self._waiting.clear()
-                await self._waiting.wait()
-                continue
-            batch = [self._queue.popleft() for _ in range(min(len(self._queue), _LARGEST_BATCH))]
-            await self._commit(batch)
-
     def close(self) -> None:
-        """Take nothing more; `run` returns when all that waits is written."""
+        """Take nothing more; what waits is still written."""
         self._closed = True
-        self._waiting.set()
+        if not self._busy:
+            self._finished.set()
 
     async def drained(self) -> None:
         """Wait, after `close`, until all is written."""
         await self._finished.wait()
 
-    async def _commit(self, batch: Sequence[_Write[Any, Any]]) -> None:
-        try:
-            await self._transaction(batch)
-        except Unavailable as error:
-            self._health.down(str(error))
-            _fail(batch, error)
-        except Exception as error:  # noqa: BLE001 - whatever it is belongs to the caller whose write raised it
-            if len(batch) == 1:
-                _fail(batch, error)
-                return
-            # Somebody's write is at fault: each by itself, so that only the culprit is refused.
-            for write in batch:
-                await self._commit([write])
-        else:
-            self._health.up()
+    def _next(self, endings: Sequence[_Ending] = ()) -> None:
+        """Hand what waits to the database's thread, and with it the endings of the last batch."""
+        # Under load half of what is under way, so that the loop has the other half to do during the commit.
+        most = max(_SMALL_BATCH, (len(self._queue) + self._underway) // 2)
+        batch = [self._queue.popleft() for _ in range(min(len(self._queue), most, _LARGEST_BATCH))]
+        self._underway = len(batch)
+        untold = deque(endings)
+        if all(write.sort is _SINGLE for write in batch):
+            _tell(untold)  # nothing is to do, or nobody knows how long it takes
+        if not batch:
+            self._busy = False
+            if self._closed:
+                self._finished.set()
+            return
+        loop = asyncio.get_running_loop()
+        if untold:
+            loop.call_later(_LONGEST_UNTOLD_SECONDS, _tell, untold)
+        self._database.start(partial(self._write, loop, batch, untold))
 
-    async def _transaction(self, batch: Sequence[_Write[Any, Any]]) -> None:
+    def _write(
+        self, loop: asyncio.AbstractEventLoop, batch: Sequence[_Write[Any, Any]], untold: deque[_Ending]
+    ) -> None:
+        """Commit a batch, in the database's thread.
+
+        What became of the last batch is told just before the commit. Told earlier, it would set the loop to work
+        while statements run, and the two threads would wrest Python's lock from each other at each of them; a
+        commit does without that lock.
+        """
+
+        def tell() -> None:
+            if untold:  # to wake the loop costs more than a small statement
+                loop.call_soon_threadsafe(_tell, untold)
+
+        endings = self._commit(batch, tell)
+        tell()
+        loop.call_soon_threadsafe(self._next, endings)
+
+    def _commit(self, batch: Sequence[_Write[Any, Any]], executed: Callable[[], object]) -> list[_Ending]:
+        """Write a batch in one transaction; returns how to tell it, for the loop.
+
+        Args:
+            batch: What to write.
+            executed: Called when all that is left to do is to commit.
+        """
         sorts: dict[Merged[Any, Any], list[_Write[Any, Any]]] = {}
         for write in batch:
             sorts.setdefault(write.sort, []).append(write)
 
-        def work(
-            connection: Connection,
-        ) -> list[tuple[Merged[Any, Any], list[_Write[Any, Any]], Sequence[Any]]]:
-            return [
-                (sort, writes, sort.execute(connection, [write.payload for write in writes]))
+        def work(connection: Connection) -> tuple[list[Sequence[Any]], Sequence[Any]]:
+            connection.info.pop(_ANNOUNCED, None)  # by units that were rolled back
+            results = [
+                sort.execute(connection, [write.payload for write in writes])
                 for sort, writes in sorts.items()
             ]
+            announced: Sequence[Any] = ()
+            if items := connection.info.pop(_ANNOUNCED, None):
+                assert self._journal is not None
+                announced = self._journal.execute_items(connection, items)
+            executed()
+            return results, announced
 
         started = self._monotonic()
-        outcomes = await self._database.write(work)
+        try:
+            results, announced = self._database.transact(work)
+        except Unavailable as error:
+            return [partial(self._away, batch, error)]
+        except Exception as error:  # noqa: BLE001 - whatever it is belongs to the caller whose write raised it
+            if len(batch) == 1:
+                return [partial(_fail, batch, error)]
+            # Somebody's write is at fault: each by itself, so that only the culprit is refused.
+            return [ending for write in batch for ending in self._commit([write], executed)]
         seconds = self._monotonic() - started
-        for sort, writes, results in outcomes:
-            for write, result in zip(writes, results, strict=True):
-                if write.done.done():
-                    continue  # the caller has gone; what it wrote stays
-                if isinstance(result, Exception):
-                    write.done.set_exception(result)
-                else:
-                    write.done.set_result(result)
-            try:
-                sort.committed(results, seconds)
-            except Exception as error:  # noqa: BLE001 - what is on disk must not be written once more for it
-                context = {"message": "A listener failed after a commit", "exception": error}
-                asyncio.get_running_loop().call_exception_handler(context)
+        endings: list[_Ending] = [
+            partial(self._written, sort, writes, outcome, seconds)
+            for (sort, writes), outcome in zip(sorts.items(), results, strict=True)
+        ]
+        if announced:
+            assert self._journal is not None
+            endings.append(partial(self._written, self._journal, (), announced, seconds))
+        return endings
+
+    def _written(
+        self,
+        sort: Merged[Any, Any] | Announcing,
+        writes: Sequence[_Write[Any, Any]],
+        results: Sequence[Any],
+        seconds: float,
+    ) -> None:
+        self._health.up()
+        for write, result in zip(writes, results, strict=bool(writes)):
+            if write.done.done():
+                continue  # the caller has gone; what it wrote stays
+            if isinstance(result, Exception):
+                write.done.set_exception(result)
+            else:
+                write.done.set_result(result)
+        try:
+            sort.committed(results, seconds)
+        except Exception as error:  # noqa: BLE001 - what is on disk must not be written once more for it
+            context = {"message": "A listener failed after a commit", "exception": error}
+            asyncio.get_running_loop().call_exception_handler(context)
+
+    def _away(self, batch: Sequence[_Write[Any, Any]], error: Unavailable) -> None:
+        self._health.down(str(error))
+        _fail(batch, error)
+
+
+def _tell(endings: deque[_Ending]) -> None:
+    while endings:
+        endings.popleft()()
 
 
 def _fail(batch: Sequence[_Write[Any, Any]], error: Exception) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 import re
 from datetime import timedelta
 from functools import partial
@@ -10,11 +9,12 @@ from typing import Any
 
 import msgspec
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
+from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.routing import Route
 
 from tidings.accounts import resolve_user
 from tidings.api.operation import Operation, Parameter, read_body
+from tidings.api.page import page
 from tidings.api_tokens import ApiToken, add_token, list_tokens, revoke_token
 from tidings.contracts import Principal
 from tidings.durations import parse_duration
@@ -50,8 +50,6 @@ _TOKEN = {
         "expires_at": {"type": ["string", "null"], "format": "date-time"},
     },
 }
-_PAGE = """<!doctype html><html lang="en"><meta charset="utf-8"><title>tidings</title>
-<meta name="viewport" content="width=device-width"><h1>{title}</h1><p>{text}</p></html>"""
 
 
 class NewToken(msgspec.Struct, forbid_unknown_fields=True):
@@ -181,9 +179,9 @@ def login_route(services: Services) -> Route:
         try:
             signed_in = await services.writer.run_unit(lambda connection: sign_in(connection, token, now=now))
         except Unavailable as error:
-            return _page(503, "Not now", str(error))
+            return page(503, "Not now", str(error))
         if signed_in is None:
-            return _page(
+            return page(
                 410,
                 "This link no longer works",
                 "A login link works once, for 24 hours. Make a new one on the server: tidings user link NAME",
@@ -193,10 +191,6 @@ def login_route(services: Services) -> Route:
         return RedirectResponse("/", 303, headers)
 
     return Route("/login/{token}", login, methods=["GET"], name="login")
-
-
-def _page(status: int, title: str, text: str) -> Response:
-    return HTMLResponse(_PAGE.format(title=html.escape(title), text=html.escape(text)), status)
 
 
 def _shown(token: ApiToken) -> dict[str, Any]:

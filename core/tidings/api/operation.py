@@ -14,6 +14,7 @@ from starlette.routing import Route
 
 from tidings.access import denial_headers
 from tidings.contracts import Principal
+from tidings.discretion import redact
 from tidings.errors import Conflict, Denied, InvalidCursor, NotFound, Rejected, TidingsError, Unavailable
 from tidings.services import Services
 
@@ -121,7 +122,7 @@ def problem(status: int, code: str, message: str, headers: Mapping[str, str] | N
 
 def problem_of(error: TidingsError) -> JSONResponse:
     """The answer to a request that failed with one of our errors."""
-    text = str(error)
+    text = redact(str(error))
     if isinstance(error, Denied):
         return problem(error.status, error.code, text, denial_headers(error))
     if isinstance(error, Rejected):

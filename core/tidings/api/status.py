@@ -12,6 +12,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 import tidings
+from tidings.api import consent, greeting, provisioning
 from tidings.api.openapi import describe
 from tidings.api.operation import Operation
 from tidings.asgi import header
@@ -34,6 +35,10 @@ def _in_path(name: str, text: str) -> Mapping[str, Any]:
     return {"name": name, "in": "path", "required": True, "description": text, "schema": {"type": "string"}}
 
 
+_ADDRESS = [
+    _in_path("platform", "The platform's id: `github`."),
+    _in_path("ref", "A registration's id, or a user's id or name."),
+]
 _SCRAPE = "Needs the scope `read`, or `auth.scrape_token` of config.yaml as the bearer token."
 _DETAILS = "Open to anyone; tells details to who has the scope `read`. 503 while the database can't be used."
 _PATHS: Mapping[str, Mapping[str, Any]] = {
@@ -59,22 +64,36 @@ _PATHS: Mapping[str, Mapping[str, Any]] = {
         description=_SCRAPE,
         answer={"description": "An OpenAPI document.", "content": {"application/json": {}}},
     ),
+    **consent.PATHS,
+    **provisioning.PATHS,
+    "/api/webhooks/{platform}": {
+        "post": {
+            "operationId": "post_api_webhooks_platform",
+            "summary": "Deliver a webhook of an app, for all whose accounts it names; platforms call this",
+            "description": "Needs the platform's signature over the body, with the operator's own secret.",
+            "security": [],
+            "parameters": [_in_path("platform", "The platform's id: `github`.")],
+            "responses": {
+                "200": {"description": "On disk, for everybody whom it concerns here."},
+                "401": {"description": "Not signed, or with another secret. Nothing was stored."},
+                "503": {"description": "Not stored; send it again after `Retry-After` seconds."},
+            },
+        }
+    },
     "/api/webhooks/{platform}/{ref}": {
+        "get": {**greeting.OPERATION, "parameters": _ADDRESS},
         "post": {
             "operationId": "post_api_webhooks",
             "summary": "Deliver a webhook; platforms call this",
             "description": "Needs the platform's signature over the body, and nothing else.",
             "security": [],
-            "parameters": [
-                _in_path("platform", "The platform's id: `github`."),
-                _in_path("ref", "A registration's id, or a user's id or name."),
-            ],
+            "parameters": _ADDRESS,
             "responses": {
                 "200": {"description": "On disk."},
                 "401": {"description": "Not signed, or with another secret. Nothing was stored."},
                 "503": {"description": "Not stored; send it again after `Retry-After` seconds."},
             },
-        }
+        },
     },
 }
 
@@ -89,6 +108,7 @@ def routes(services: Services, operations: Sequence[Operation]) -> list[Route]:
                 "version": tidings.__version__,
                 "components": services.health.report(),
                 "plugins": {plugin.key: plugin.distribution for plugin in services.loaded.plugins},
+                "notices": [extra.notice for extra in services.extras if extra.notice],
                 "failed_plugins": {failure.key: failure.reason for failure in services.loaded.failures},
                 "streams": len(services.fanout.subscriptions()),
                 "database_bytes": await _size(services),

@@ -11,6 +11,7 @@ import click
 from sqlalchemy import Connection
 
 from tidings.addresses import is_loopback
+from tidings.advice import advice
 from tidings.cli.installation import Installation
 from tidings.cli.output import complain, note, say, say_table
 from tidings.cli.rehearsal import Rehearsal, rehearse
@@ -19,7 +20,8 @@ from tidings.database import Database
 from tidings.errors import ConfigError
 from tidings.keys import load_vault_keys
 from tidings.migrate import current, revisions
-from tidings.registrations import list_registrations, secrets_exist
+from tidings.registrations import list_registrations
+from tidings.sealed import secrets_exist
 
 
 @click.command("check")
@@ -84,6 +86,7 @@ async def _look(settings: Settings) -> tuple[str, set[str] | None]:
 
 
 def _warnings(settings: Settings, rehearsal: Rehearsal, registered: set[str] | None) -> Iterator[str]:
+    yield from advice(settings, rehearsal.loaded)
     server = settings.server
     public = urlsplit(server.public_url)
     if public.scheme == "http" and not (is_loopback(server.host) and is_loopback(public.hostname or "")):

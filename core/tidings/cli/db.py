@@ -79,12 +79,11 @@ async def _prune(installation: Installation) -> int:
     clock, kept = installation.clock, installation.settings.retention
     async with installation.database() as database:
         writer = Writer(database, Health(clock, SILENT).component("database"), clock.monotonic)
-        writing = asyncio.create_task(writer.run())
         try:
             return await Retention(writer, clock, SILENT, Policy(kept.days, kept.events_per_user)).cut()
         finally:
             writer.close()
-            await writing
+            await writer.drained()
 
 
 @command.command()

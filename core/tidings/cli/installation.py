@@ -95,19 +95,29 @@ class Installation:
         return holder.url if holder is not None else self.settings.server.local_url
 
     @asynccontextmanager
-    async def database(self) -> AsyncIterator[Database]:
+    async def database(self, *, create: bool = False) -> AsyncIterator[Database]:
         """The database, with the tables of this version.
 
+        Args:
+            create: Make one where there is none.
+
         Raises:
+            NotFound: There is none.
             Conflict: It belongs to a newer version.
             Unavailable: It can't be used.
         """
         from tidings.database import Database, create_file  # noqa: PLC0415 - the same
         from tidings.migrate import current, ensure_schema, revisions  # noqa: PLC0415 - the same
 
+        path = self.settings.database_path
+        if create:
+            create_file(path)
+        elif not path.exists():
+            raise NotFound(
+                f"There is no database at {path}. Run `tidings serve`, or `tidings db upgrade` for an empty one."
+            )
         database = Database(self.settings.database)
         try:
-            create_file(database.path)
             # Asked first: a command that only reads must not wait for the server's writes.
             if await database.read(current) != revisions()[-1]:
                 await ensure_schema(database)
@@ -116,7 +126,7 @@ class Installation:
             await database.close()
 
     def read(self, work: Callable[[Connection], T]) -> T:
-        """Run `work` in a read transaction; see `Database.read`."""
+        """Run `work` in a read transaction; see `database` and `Database.read`."""
 
         async def run() -> T:
             async with self.database() as database:
@@ -124,11 +134,11 @@ class Installation:
 
         return asyncio.run(run())
 
-    def write(self, work: Callable[[Connection], T]) -> T:
-        """Run `work` in a transaction that is on disk when this returns; see `Database.write`."""
+    def write(self, work: Callable[[Connection], T], *, create: bool = False) -> T:
+        """Run `work` in a transaction that is on disk when this returns; see `database` and `Database.write`."""
 
         async def run() -> T:
-            async with self.database() as database:
+            async with self.database(create=create) as database:
                 return await database.write(work)
 
         return asyncio.run(run())

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import logging
 from collections.abc import Sequence
 
@@ -13,15 +12,18 @@ from tidings.access import Gate
 from tidings.clock import SystemClock
 from tidings.config import Settings
 from tidings.context import Context
-from tidings.contracts import Bus, Connector, Extra, Receives, Transport
+from tidings.contracts import Bus, Connector, Extra, Receives, Strategy, Transport
 from tidings.database import Database
-from tidings.errors import ConfigError, NotFound
+from tidings.errors import ConfigError, NotFound, Rejected
+from tidings.event import OWN_PLATFORM
 from tidings.fanout import Fanout
 from tidings.health import Health
 from tidings.journal import SqlJournal
 from tidings.metrics import Metrics
 from tidings.origins import Origins
+from tidings.outbound import Outbound
 from tidings.plugins import Loaded, LoadedPlugin, collect, load_plugins
+from tidings.validation import near
 from tidings.writer import Writer
 
 # The command line tells of failures itself.
@@ -67,18 +69,34 @@ class Rehearsal:
             return next(iter(receivers.values()))
         if platform in receivers:
             return receivers[platform]
-        reasons = "".join(f" {failure.key} failed: {failure.reason}." for failure in self.loaded.failures)
         if platform is None:
             raise NotFound(
                 "No connector that takes webhooks is loaded. Name one in config.yaml, under "
-                f"plugins.connectors; `tidings plugins` lists them.{reasons}"
+                f"plugins.connectors; `tidings plugins` lists them.{self._failed}"
             )
-        near = difflib.get_close_matches(platform, receivers, n=1)
         raise NotFound(
             f"No connector named {platform!r} takes webhooks here. Loaded: {', '.join(receivers) or 'none'}."
-            + (f" Did you mean {near[0]!r}?" if near else "")
-            + reasons
+            f"{near(platform, receivers)}{self._failed}"
         )
+
+    def know_platforms(self, names: Sequence[str]) -> None:
+        """Refuse names of platforms from which no event can come.
+
+        Raises:
+            Rejected: One of them is neither tidings' own nor that of a connector (400).
+        """
+        known = [*dict.fromkeys(one.platform for one in self.connectors), OWN_PLATFORM]
+        for name in names:
+            if name not in known:
+                raise Rejected(
+                    f"There is no platform {name[:80]!r} here. Known: {', '.join(known)}.{near(name, known)}"
+                    f"{self._failed}",
+                    status=400,
+                )
+
+    @property
+    def _failed(self) -> str:
+        return "".join(f" {failure.key} failed: {failure.reason}." for failure in self.loaded.failures)
 
 
 def rehearse(settings: Settings) -> Rehearsal:
@@ -106,12 +124,14 @@ def rehearse(settings: Settings) -> Rehearsal:
             journal=journal,
             streams=Fanout(journal, clock, SILENT, Metrics(), health),
             access=Gate(database, writer, clock, origins=origins, session_key=b""),
+            http=Outbound(),
         )
 
     buses = collect(loaded, "tidings_buses", context, Bus)  # type: ignore[type-abstract]  # asked for, never called
     if len(buses) != 1:
         raise ConfigError(f"plugins.bus: one bus is needed, and there are {len(buses)}.")
     connectors = [one for _, one in collect(loaded, "tidings_connectors", context, Connector)]
+    collect(loaded, "tidings_strategies", context, Strategy)  # type: ignore[type-abstract]  # as above
     transports = [one for _, one in collect(loaded, "tidings_transports", context, Transport)]
     collect(loaded, "tidings_extras", context, Extra)
     return Rehearsal(loaded, connectors, transports)

@@ -65,12 +65,15 @@ class Listed:
 COMMANDS: Final = {
     "serve": Listed("The server", "serve", "Start the server."),
     "check": Listed("The server", "check", "Check config.yaml and its plugins; start nothing."),
+    "doctor": Listed("The server", "doctor", "Examine the set-up; print what to register at each platform."),
     "plugins": Listed("The server", "plugins", "List the plugins installed, chosen and failed."),
     "user": Listed("People and rights", "users", "Add, list and remove users; make login links."),
     "token": Listed("People and rights", "tokens", "Make, list and revoke API tokens."),
     "webhook": Listed("The news", "webhooks", "Make the addresses that platforms send news to."),
     "send-sample": Listed("The news", "send_sample", "Send a signed example to the running server."),
     "tail": Listed("The news", "tail", "Follow a user's news in this terminal."),
+    "audit": Listed("The news", "audit", "Compare what a platform says it sent with what arrived."),
+    "vault": Listed("The database", "vault", "Show and change the keys that secrets are sealed with."),
     "db": Listed("The database", "db", "Upgrade, inspect, prune and check the database."),
 }
 _WIDEST = max(map(len, COMMANDS))

@@ -12,6 +12,7 @@ from structlog.typing import FilteringBoundLogger
 import tidings
 from tidings import logs
 from tidings.accounts import list_users
+from tidings.advice import advice
 from tidings.bootstrap import FIRST_USER, first_start
 from tidings.cli.installation import Installation
 from tidings.cli.output import say, verbatim
@@ -50,6 +51,8 @@ def command(installation: Installation, host: str | None, port: int | None) -> N
     lock.release()
     loaded = load_plugins(settings)
     log = logs.configure(format=settings.log.format, level=settings.log.level)
+    for warning in advice(settings, loaded):
+        log.warning("configuration", advice=warning)
     allow_many_connections()
     with contextlib.closing(bind(settings)) as listening:
         settings = settings.listening_on(port=listening.getsockname()[1])

@@ -12,7 +12,7 @@ import msgspec
 
 from tidings.cli.installation import Installation, chosen_user
 from tidings.cli.output import hint, local_time, nobody_reads, note, painted, safe, safe_json, say, verbatim
-from tidings.cli.rehearsal import SILENT
+from tidings.cli.rehearsal import SILENT, rehearse
 from tidings.contracts import Page
 from tidings.database import Database
 from tidings.errors import Unavailable
@@ -74,6 +74,8 @@ def command(
         raise click.UsageError("--last and --after exclude each other.")
     position = None if after is None else Cursor.parse(after)
     selection = parse_selection(types, platforms)
+    if named := [name.strip() for name in platforms.split(",") if name.strip()]:
+        rehearse(installation.settings).know_platforms(named)
     try:
         asyncio.run(
             _follow(

@@ -24,14 +24,17 @@ def command() -> None:
 @click.option("--admin", is_flag=True, help="May send to others, and see how the server does.")
 @click.pass_obj
 def add(installation: Installation, name: str, admin: bool) -> None:
-    """Add a user, and make a login link that works once, within 24 hours."""
+    """Add a user, and make a login link that works once, within 24 hours.
+
+    Creates the database where there is none.
+    """
     now = installation.clock.now()
 
     def work(connection: Connection) -> tuple[User, str]:
         user = add_user(connection, name=name, is_admin=admin, now=now)
         return user, add_login_link(connection, user.id, now=now)
 
-    user, token = installation.write(work)
+    user, token = installation.write(work, create=True)
     say(f"id: {user.id}")
     say(f"link: {_link(installation, token)}")
 

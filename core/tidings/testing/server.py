@@ -20,11 +20,13 @@ from tidings.accounts import User, add_user
 from tidings.api_tokens import add_token
 from tidings.config import load
 from tidings.contracts import Clock, Receives, WebhookRequest
+from tidings.logs import SAFE
 from tidings.plugins import load_plugins
 from tidings.registrations import add_registration
 from tidings.runtime import running
 from tidings.server import HttpServer, bind
 from tidings.services import Services
+from tidings.testing.listening import listeners, overheard
 
 #: A server with everything that is shipped.
 CONFIG = """\
@@ -133,7 +135,7 @@ async def live_server(
     logged: list[Mapping[str, Any]] = []
     log = structlog.wrap_logger(
         None,
-        processors=[partial(_keep, logged)],
+        processors=[*SAFE, partial(_keep, logged)],
         wrapper_class=structlog.make_filtering_bound_logger(0),
         cache_logger_on_first_use=True,
     )
@@ -141,7 +143,7 @@ async def live_server(
         settings, load_plugins(settings), log, clock=clock, synchronous=synchronous
     ) as services:
         started = asyncio.Event()
-        server = HttpServer(services, started=started.set)
+        server = HttpServer(services, started=started.set, protocol=overheard())
         serving = asyncio.create_task(server.serve([bind(settings)]))
         url = f"http://127.0.0.1:{settings.server.port}"
         try:
@@ -152,6 +154,8 @@ async def live_server(
         finally:
             server.should_exit = True
             await serving
+            for listener in listeners:
+                listener.stopped(services)
 
 
 def _free_port() -> int:
@@ -164,5 +168,8 @@ def _free_port() -> int:
 def _keep(
     logged: list[Mapping[str, Any]], _logger: object, method: str, event: Mapping[str, Any]
 ) -> Mapping[str, Any]:
-    logged.append({"level": method, **event})
+    line = {"level": method, **event}
+    logged.append(line)
+    for listener in listeners:
+        listener.logged(line)
     raise structlog.DropEvent

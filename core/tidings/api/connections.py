@@ -1,0 +1,341 @@
+"""Connected accounts: what there is, how each is being watched, and what can be done with it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+import msgspec
+from sqlalchemy import Connection as Sql
+from sqlalchemy import select
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+from tidings.api.operation import Operation, Parameter, read_body
+from tidings.connecting import Connects
+from tidings.connections import (
+    DISCONNECTING,
+    NEEDS_REAUTH,
+    PARKED,
+    Connection,
+    change_monitor,
+    find_connection,
+    list_connections,
+    set_settings,
+    set_state,
+)
+from tidings.connectors import Connector, Polls, Receives, Registers
+from tidings.consent import missing_scopes
+from tidings.contracts import JobRequest, Principal
+from tidings.errors import Conflict, Rejected
+from tidings.grants import Grant, find_grant
+from tidings.history import Attempt
+from tidings.jobs import NEVER, request_job
+from tidings.leaving import begin_leaving
+from tidings.provisioning import draft_of
+from tidings.schema import from_stored, grants, jobs, platform_webhooks, to_stored
+from tidings.services import Services
+from tidings.watching import encourage
+
+_MOST_SETTINGS_BYTES = 16 * 1024
+_MOST_ATTEMPTS = 20
+_OBJECT = {"type": "object"}
+_ID = Parameter("id", "The connection's id.", place="path")
+
+
+class NewSettings(msgspec.Struct, forbid_unknown_fields=True):
+    """What to change of a connection.
+
+    `settings` replaces what was chosen: for GitHub `{"repositories": "all" | ["octo/hello"], "organizations": []}`.
+    """
+
+    settings: dict[str, Any]
+
+
+class _Handlers:
+    """What the operations do."""
+
+    def __init__(self, services: Services) -> None:
+        self._services = services
+
+    async def platforms(self, _request: Request, principal: Principal) -> Response:
+        """What could be connected."""
+
+        def count(sql: Sql) -> Mapping[str, int]:
+            found: dict[str, int] = {}
+            for connection in list_connections(sql, user_id=principal.user_id):
+                found[connection.platform] = found.get(connection.platform, 0) + 1
+            return found
+
+        counted = await self._services.database.read(count)
+        return JSONResponse(
+            {
+                "platforms": [
+                    _platform(one, counted, self._services, principal) for one in self._services.connectors
+                ],
+                "notices": [
+                    {"text": extra.notice, "url": extra.notice_url if "admin" in principal.scopes else ""}
+                    for extra in self._services.extras
+                    if extra.notice
+                ],
+            }
+        )
+
+    async def all_of_them(self, _request: Request, principal: Principal) -> Response:
+        """All of the principal's."""
+
+        def read(sql: Sql) -> Sequence[dict[str, Any]]:
+            found = list_connections(sql, user_id=principal.user_id)
+            return [_shown(sql, connection) for connection in found]
+
+        await self._services.upkeep.syncing.flush()
+        return JSONResponse({"connections": await self._services.database.read(read)})
+
+    async def one(self, request: Request, principal: Principal) -> Response:
+        """One, with its details."""
+
+        def read(sql: Sql) -> tuple[dict[str, Any], Connection, Grant]:
+            connection = find_connection(sql, request.path_params["id"], user_id=principal.user_id)
+            grant = find_grant(sql, connection.grant_id)
+            details = _details(sql, self._services, connection, grant)
+            return {**_shown(sql, connection), **details}, connection, grant
+
+        services = self._services
+        await services.upkeep.syncing.flush()
+        answer, connection, grant = await services.database.read(read)
+        attempts = [
+            *await services.upkeep.history.last(connection.user_id, connection.id),
+            *await services.upkeep.history.last(connection.user_id, grant.id),  # its refreshes
+        ]
+        attempts.sort(key=lambda attempt: attempt.at, reverse=True)
+        answer["attempts"] = [_attempt(attempt) for attempt in attempts[:_MOST_ATTEMPTS]]
+        limits = services.upkeep.budgets.report(connection.platform, grant.client_id, connection.account_key)
+        answer["limits"] = msgspec.to_builtins(limits)
+        return JSONResponse(answer)
+
+    async def sync(self, request: Request, principal: Principal) -> Response:
+        """Ask for news."""
+
+        def ask(sql: Sql) -> None:
+            connection = find_connection(sql, request.path_params["id"], user_id=principal.user_id)
+            if connection.state in {NEEDS_REAUTH, DISCONNECTING}:
+                raise Conflict(f"This connection can't be synced: {connection.reason}")
+            now = self._services.clock.now()
+            at = to_stored(now)
+            if connection.state == PARKED:
+                set_state(sql, connection.id, "connected")
+                encourage(sql, connection, now)
+            change_monitor(sql, connection.id, is_urgent=True)
+            for kind in ("sync", "recover"):
+                job = JobRequest(kind, connection.id, platform=connection.platform, account=connection.id)
+                request_job(sql, connection.user_id, job, at)
+
+        await self._services.writer.run_unit(ask)
+        self._services.scheduler.wake()
+        return JSONResponse({"status": "asked"}, 202)
+
+    async def change(self, request: Request, principal: Principal) -> Response:
+        """Change what was chosen."""
+        wish: NewSettings = await read_body(request, NewSettings)
+        if len(msgspec.json.encode(wish.settings)) > _MOST_SETTINGS_BYTES:
+            raise Rejected(f"settings are larger than {_MOST_SETTINGS_BYTES} bytes.", status=413)
+
+        def store(sql: Sql) -> dict[str, Any]:
+            connection = find_connection(sql, request.path_params["id"], user_id=principal.user_id)
+            set_settings(sql, connection.id, wish.settings)
+            encourage(sql, connection, self._services.clock.now())
+            return _shown(sql, find_connection(sql, connection.id))
+
+        changed = await self._services.writer.run_unit(store)
+        self._services.scheduler.wake()
+        return JSONResponse(changed)
+
+    async def disconnect(self, request: Request, principal: Principal) -> Response:
+        """Disconnect."""
+        events = request.query_params.get("events", "keep")
+        if events not in {"keep", "delete"}:
+            raise Rejected("events is neither keep nor delete.", status=400)
+
+        def leave(sql: Sql) -> None:
+            connection = find_connection(sql, request.path_params["id"], user_id=principal.user_id)
+            begin_leaving(sql, connection, delete_events=events == "delete", now=self._services.clock.now())
+
+        await self._services.writer.run_unit(leave)
+        self._services.scheduler.wake()
+        return JSONResponse({"status": "disconnecting"}, 202)
+
+
+def operations(services: Services) -> list[Operation]:
+    """The operations on connections."""
+    handlers = _Handlers(services)
+    listing = {"type": "object", "properties": {"connections": {"type": "array", "items": _OBJECT}}}
+    return [
+        Operation(
+            "GET",
+            "/api/platforms",
+            "read",
+            "The platforms here, and which accounts can be connected",
+            handlers.platforms,
+            answer={"type": "object", "properties": {"platforms": {"type": "array", "items": _OBJECT}}},
+        ),
+        Operation(
+            "GET", "/api/connections", "read", "Your connected accounts", handlers.all_of_them, answer=listing
+        ),
+        Operation(
+            "GET",
+            "/api/connections/{id}",
+            "read",
+            "One of them: how it is being watched, why, since when, and its last attempts",
+            handlers.one,
+            answer=_OBJECT,
+            parameters=(_ID,),
+        ),
+        Operation(
+            "POST",
+            "/api/connections/{id}/sync",
+            "send",
+            "Ask its platform for news now",
+            handlers.sync,
+            answer=_OBJECT,
+            status=202,
+            parameters=(_ID,),
+        ),
+        Operation(
+            "PATCH",
+            "/api/connections/{id}",
+            "send",
+            "Change what is watched of it",
+            handlers.change,
+            answer=_OBJECT,
+            parameters=(_ID,),
+            body=NewSettings,
+        ),
+        Operation(
+            "DELETE",
+            "/api/connections/{id}",
+            "send",
+            "Disconnect it: its webhooks, tokens and position go; its events stay unless asked otherwise",
+            handlers.disconnect,
+            answer=_OBJECT,
+            status=202,
+            parameters=(
+                _ID,
+                Parameter("events", "`keep` (the default) or `delete`.", {"enum": ["keep", "delete"]}),
+            ),
+        ),
+    ]
+
+
+def _platform(
+    connector: Connector, counted: Mapping[str, int], services: Services, principal: Principal
+) -> dict[str, Any]:
+    provisioning = services.upkeep.provisioning
+    connects = isinstance(connector, Connects)
+    ready = isinstance(connector, Connects) and bool(connector.clients)
+    may_provision = "admin" in principal.scopes and provisioning.is_offered(connector)
+    draft = None
+    if "admin" in principal.scopes and not ready:
+        draft = draft_of(connector, services.settings.server.public_url)
+    return {
+        "id": connector.platform,
+        "name": connector.display_name,
+        "icon": connector.icon,
+        "connects": connects,
+        "ready": ready,
+        "receives": isinstance(connector, Receives),
+        "registers": isinstance(connector, Registers),
+        "polls": isinstance(connector, Polls),
+        "accounts": counted.get(connector.platform, 0),
+        "settings_schema": dict(connector.settings_schema),
+        "unseen": connector.unseen,
+        "provisioned": provisioning.is_made(connector.platform),
+        **({"connect": f"/api/oauth/{connector.platform}/start"} if ready else {}),
+        **({"provision": f"/api/platforms/{connector.platform}/provision"} if may_provision else {}),
+        **({"draft": draft.url} if draft is not None else {}),
+    }
+
+
+def _shown(sql: Sql, connection: Connection) -> dict[str, Any]:
+    due = sql.execute(
+        select(jobs.c.due_at).where(
+            jobs.c.user_id == connection.user_id, jobs.c.kind == "sync", jobs.c.key == connection.id
+        )
+    ).scalar()
+    reauthorize_by = sql.execute(
+        select(grants.c.reauthorize_by).where(grants.c.id == connection.grant_id)
+    ).scalar()
+    return {
+        "id": connection.id,
+        "platform": connection.platform,
+        "account": {
+            "name": connection.account_name,
+            "avatar_url": connection.avatar_url,
+            "url": connection.url,
+        },
+        "state": connection.state,
+        "reason": connection.reason,
+        "settings": dict(connection.settings),
+        "strategy": connection.strategy,
+        "strategy_since": connection.strategy_since.isoformat(),
+        "strategy_reason": connection.strategy_reason,
+        "connected_at": connection.created_at.isoformat(),
+        "last_checked_at": _text(connection.last_checked_at),
+        "next_check_at": _stored_text(due),
+        "last_event_at": _text(connection.last_event_at),
+        "reauthorize_by": _stored_text(reauthorize_by),
+        "reconnect": f"/api/oauth/{connection.platform}/start?connection={connection.id}",
+    }
+
+
+def _details(sql: Sql, services: Services, connection: Connection, grant: Grant) -> dict[str, Any]:
+    connector = next((one for one in services.connectors if one.platform == connection.platform), None)
+    missing = missing_scopes(connector, grant.scopes) if isinstance(connector, Connects) else ()
+    hooks = sql.execute(
+        select(platform_webhooks)
+        .where(platform_webhooks.c.connection_id == connection.id)
+        .order_by(platform_webhooks.c.target)
+    )
+    return {
+        "grant": {
+            "scopes": list(grant.scopes),
+            "missing_scopes": list(missing),
+            "authorized_at": grant.authorized_at.isoformat(),
+            "token_expires_at": _text(grant.expires_at),
+            "state": grant.state,
+            "reason": grant.reason,
+        },
+        "registrations": [
+            {
+                "id": row.id,
+                "target": row.target,
+                "name": "" if row.upstream is None else msgspec.json.decode(row.upstream)["target"]["name"],
+                "state": row.state,
+                "problem": row.problem,
+                "expires_at": _stored_text(row.expires_at),
+                "verified_at": _stored_text(row.verified_at),
+                "checked_at": _stored_text(row.checked_at),
+                "last_delivery_at": _stored_text(row.last_delivery_at),
+            }
+            for row in hooks
+        ],
+    }
+
+
+def _attempt(attempt: Attempt) -> dict[str, Any]:
+    return {
+        "at": attempt.at.isoformat(),
+        "kind": attempt.kind,
+        "outcome": attempt.outcome,
+        "detail": attempt.detail,
+        "ms": attempt.ms,
+    }
+
+
+def _text(instant: datetime | None) -> str | None:
+    return None if instant is None else instant.isoformat()
+
+
+def _stored_text(stored: int | None) -> str | None:
+    # A job that runs just now is due "never".
+    return None if stored is None or stored == NEVER else from_stored(stored).isoformat()
