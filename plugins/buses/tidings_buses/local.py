@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import AsyncIterator, Iterable, Sequence
 
 from tidings.context import Context
-from tidings.contracts import Bus, WakeUp
+from tidings.contracts import Bus, Notice, WakeUp
 from tidings.event import UserId
 from tidings.hooks import Plugin, hookimpl
+
+_MOST_NOTICES = 10_000  # that wait to be told; the oldest give way, for they are news to nobody any more
 
 
 class LocalBus(Bus):
@@ -17,6 +20,7 @@ class LocalBus(Bus):
     def __init__(self) -> None:
         self._watched: set[UserId] = set()
         self._newest: dict[UserId, int] = {}
+        self._notices: deque[Notice] = deque(maxlen=_MOST_NOTICES)
         self._waiting = asyncio.Event()
 
     async def publish(self, wakeups: Sequence[WakeUp]) -> None:
@@ -35,7 +39,13 @@ class LocalBus(Bus):
         self._watched.discard(user_id)
         self._newest.pop(user_id, None)
 
-    async def wakeups(self) -> AsyncIterator[WakeUp]:
+    async def tell(self, notice: Notice) -> None:
+        """See `Bus.tell`."""
+        if notice.user_id in self._watched:
+            self._notices.append(notice)
+            self._waiting.set()
+
+    async def wakeups(self) -> AsyncIterator[WakeUp | Notice]:
         """See `Bus.wakeups`."""
         while True:
             await self._waiting.wait()
@@ -43,6 +53,8 @@ class LocalBus(Bus):
             newest, self._newest = self._newest, {}
             for user_id, seq in newest.items():
                 yield WakeUp(user_id, seq)
+            while self._notices:
+                yield self._notices.popleft()
 
 
 class LocalBusPlugin(Plugin):

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Awaitable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 from urllib.parse import parse_qs
 
@@ -17,10 +17,10 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 from starlette.types import Receive, Scope, Send
 
-from tidings.asgi import header, offer
+from tidings.asgi import Body, header
 from tidings.config import Duration
 from tidings.context import Context
-from tidings.contracts import Sink, Subscription, Transport
+from tidings.contracts import Notice, Sink, Subscription, Transport
 from tidings.event import MESSAGE_TYPE, Cursor, Entry, Gap
 from tidings.hooks import Options, Plugin, hookimpl
 from tidings.selection import parse_selection
@@ -125,32 +125,34 @@ def cursor_frame(cursor: Cursor) -> bytes:
     return b"id: %b\nevent: cursor\ndata: {}\n\n" % str(cursor).encode()
 
 
-class SseSink(Sink):
+class SseSink(Body, Sink):
     """The server's end of one stream."""
 
-    __slots__ = ("_cut", "_send", "quiet_ticks", "told_seq")
+    __slots__ = ("_cut", "_named", "frames", "quiet_ticks", "told_seq")
 
-    def __init__(self, send: Send, cut: anyio.CancelScope) -> None:
-        self.quiet_ticks = 0  # since the last write
+    def __init__(self, send: Send, cut: anyio.CancelScope, *, named: bool) -> None:
+        super().__init__(send)
+        self.frames = 0  # when last looked
+        self.quiet_ticks = 0  # since then
         self.told_seq = -1  # of the last cursor frame
-        self._send = send
         self._cut = cut
-
-    def offer(self, frame: bytes) -> Awaitable[None] | None:
-        """See `Sink.offer`."""
-        self.quiet_ticks = 0
-        return offer(self._send, {"type": "http.response.body", "body": frame, "more_body": True})
+        self._named = named
 
     def gap(self, gap: Gap, cursor: Cursor) -> bytes:
         """See `Sink.gap`."""
         self.told_seq = cursor.seq  # numbers told before may belong to another epoch
         return b"id: %b\nevent: gap\ndata: %b\n\n" % (str(cursor).encode(), gap.encode())
 
+    def notice(self, notice: Notice) -> bytes:
+        """See `Sink.notice`."""
+        name = b"event: %b\n" % notice.name.encode() if self._named else b""
+        return b"%bdata: %b\n\n" % (name, notice.data)
+
     async def finish(self, reason: str) -> None:
         """See `Sink.finish`."""
         frame = b'event: closed\ndata: {"reason":"%b"}\n\n' % reason.encode()
         try:
-            await self._send({"type": "http.response.body", "body": frame, "more_body": False})
+            await self.end(frame)
         finally:
             # Ends the request: at once after the last frame, and also for a client that does not read.
             self._cut.cancel()
@@ -184,22 +186,25 @@ class Sse(Transport):
         while True:
             await self._context.clock.sleep(tick_seconds)
             for count, (subscription, sink) in enumerate(list(self._streams.items()), 1):
-                sink.quiet_ticks += 1
-                if sink.quiet_ticks >= _TICKS - 1:
-                    self._beat(subscription, sink)
+                if sink.frames != subscription.frames:
+                    sink.frames = subscription.frames
+                    sink.quiet_ticks = 1  # at most
+                else:
+                    sink.quiet_ticks += 1
+                if sink.quiet_ticks >= _TICKS - 1 and self._beat(subscription, sink):
+                    sink.quiet_ticks = 0
                 if count % _STREAMS_PER_TURN == 0:
                     await anyio.lowlevel.checkpoint()
 
-    def _beat(self, subscription: Subscription, sink: SseSink) -> None:
-        if subscription.state != "live":
-            return  # nothing would be written, so nothing counts as told
+    def _beat(self, subscription: Subscription, sink: SseSink) -> bool:
         cursor = subscription.cursor
-        if cursor.seq > max(subscription.sent_seq, sink.told_seq):
-            # The filter withheld something: without this the client would resume far behind.
-            sink.told_seq = cursor.seq
-            subscription.offer(cursor_frame(cursor))
-        else:
-            subscription.offer(_HEARTBEAT)
+        if cursor.seq <= max(subscription.sent_seq, sink.told_seq):
+            return subscription.offer(_HEARTBEAT)
+        # The filter withheld something: without this the client would resume far behind.
+        if not subscription.offer(cursor_frame(cursor)):
+            return False
+        sink.told_seq = cursor.seq
+        return True
 
     async def stream(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one stream until the client or the server ends it."""
@@ -210,7 +215,7 @@ class Sse(Transport):
         position = header(scope, b"last-event-id") or query.get("after", [""])[0]
         named = query.get("named", ["true"])[0] not in {"false", "0"}
         with anyio.CancelScope() as cut:
-            sink = SseSink(send, cut)
+            sink = SseSink(send, cut, named=named)
             subscription = await context.streams.open(
                 principal,
                 sink,
@@ -220,7 +225,7 @@ class Sse(Transport):
                 transport=self.name,
             )
             try:
-                await send({"type": "http.response.start", "status": 200, "headers": _HEADERS})
+                await sink.start(scope, _HEADERS)
                 opening = b"retry: %d\n\n" % (self._options.retry * 1000) + cursor_frame(subscription.cursor)
                 sink.told_seq = subscription.cursor.seq
                 await send({"type": "http.response.body", "body": opening, "more_body": True})
