@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from binascii import a2b_qp
+from contextlib import suppress
 from typing import Any, Final
 
 import msgspec
@@ -11,16 +12,17 @@ import msgspec
 from tidings.contracts import WebhookRequest
 from tidings.errors import Rejected
 from tidings_github.fields import Payload
+from tidings_github.shapes import SHAPES
 
 _JSON: Final = "application/json"
 _FORM: Final = "application/x-www-form-urlencoded"
 _LONGEST_INTEGER: Final = 20  # characters of a 64-bit integer with its sign
 
 
-def payload(request: WebhookRequest) -> Payload:
+def payload(request: WebhookRequest, event: str) -> Payload:
     """The JSON object in the body, also where GitHub's default `payload=` form wraps it.
 
-    An object nested too deep to read counts as empty.
+    An object nested too deep to read counts as empty. Of some events' objects nothing is kept that no card shows.
 
     Raises:
         Rejected: Another content type (415), or no JSON object (400).
@@ -35,7 +37,7 @@ def payload(request: WebhookRequest) -> Payload:
             f"The content type must be {_JSON} or {_FORM}. Choose one of them on the webhook at GitHub.",
             status=415,
         )
-    value = _decode(text)
+    value = _decode(text, event)
     if not isinstance(value, dict):
         raise Rejected("The body is not a JSON object.", status=400)
     return value
@@ -54,9 +56,13 @@ def _form_field(body: bytes) -> bytes:
     return a2b_qp(value.replace(b"+", b" ").replace(b"=", b"%3D").replace(b"%", b"="))
 
 
-def _decode(text: bytes) -> Any:
+def _decode(text: bytes, event: str) -> Any:
     try:
-        return _fast.decode(text)
+        if event in SHAPES:
+            with suppress(msgspec.ValidationError):  # odd, but JSON
+                # Without any field that it knows it could as well be an empty object, which says less.
+                return SHAPES[event].decode(text) or _whole.decode(text)
+        return _whole.decode(text)
     except RecursionError:
         return {}
     except (msgspec.DecodeError, UnicodeDecodeError):
@@ -79,5 +85,5 @@ def _integer(digits: str) -> int | None:
     return int(digits) if len(digits) <= _LONGEST_INTEGER else None
 
 
-_fast = msgspec.json.Decoder()
+_whole = msgspec.json.Decoder()
 _lenient = json.JSONDecoder(strict=False, parse_int=_integer, parse_constant=lambda _: None)

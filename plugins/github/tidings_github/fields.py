@@ -22,7 +22,7 @@ _URL_LENGTH: Final = 2000
 _EMPTY: Final[Payload] = {}
 _UNPRINTABLE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 _SURROGATE = re.compile("[\ud800-\udfff]")
-_URL = re.compile(r"https?://[A-Za-z0-9\[][^ \"'<>\\`]*")
+_URL = re.compile(r"https?://[A-Za-z0-9\[][!#-&(-;=?-\[\]-_a-~\x80-\U0010ffff]*")  # no blank, no "'<>\`
 _EARLIEST: Final = 946_684_800  # 2000-01-01: nothing at GitHub is older
 _LATEST: Final = 4_102_444_800  # 2100-01-01
 
@@ -61,7 +61,13 @@ def flag(parent: Payload, key: str) -> bool:
 def line(parent: Payload, key: str, length: int = TITLE_LENGTH) -> str:
     """The string at `key` on one line of at most `length` characters, or ""."""
     value = parent.get(key)
-    return one_line(value, length) if isinstance(value, str) else ""
+    if not isinstance(value, str):
+        return ""
+    if (
+        len(value) <= length and value.isprintable()
+    ):  # as in `one_line`, written out: this runs for every field
+        return value.strip()
+    return one_line(value, length)
 
 
 def word(parent: Payload, key: str) -> str:
@@ -78,7 +84,9 @@ def text(parent: Payload, key: str) -> str:
 def link(parent: Payload, key: str) -> str:
     """The http or https address at `key`, or "": a page may put it into a link as it is."""
     value = parent.get(key)
-    if isinstance(value, str) and len(value) <= _URL_LENGTH and value.isprintable() and _URL.fullmatch(value):
+    if not isinstance(value, str) or len(value) > _URL_LENGTH or _URL.fullmatch(value) is None:
+        return ""
+    if value.isascii() or value.isprintable():
         return value
     return ""
 

@@ -12,9 +12,15 @@ from tidings.event import Event
 from tidings_github import comments, issues, pulls, refs, repositories, webhooks
 from tidings_github.body import payload
 from tidings_github.card import Card, Happening, actor, read
-from tidings_github.fields import TEXT_LENGTH, TITLE_LENGTH, clip
+from tidings_github.fields import TEXT_LENGTH, TITLE_LENGTH, clip, number, obj
 from tidings_github.generic import generic
 from tidings_github.recipes import event_id, is_news
+
+_REVOCATION: Final = "github_app_authorization"
+#: What an App is told of itself: who is meant, the payload alone says.
+ABOUT_THE_APP: Final = frozenset({_REVOCATION, "installation"})
+# Afterwards an account may reach other installations than before.
+_CHANGES_REACH: Final = frozenset({"installation", "installation_repositories"})
 
 _EVENT = re.compile(r"[a-z0-9_]{1,64}", re.ASCII)
 _DELIVERY = re.compile(r"[A-Za-z0-9._:-]{1,128}", re.ASCII)
@@ -42,12 +48,20 @@ _CARDS: Final[dict[str, Callable[[Happening], Card]]] = {
 # What ends or narrows the receiving itself: a person has to act, or nothing more comes.
 _NEEDS_ATTENTION: Final = frozenset(
     {
-        ("github_app_authorization", "revoked"),
+        (_REVOCATION, "revoked"),
         ("installation", "deleted"),
         ("installation", "suspend"),
         ("meta", "deleted"),
     }
 )
+
+
+# What a delivery says about the webhook or the grant itself.
+_SIGNALS: Final = {
+    ("ping", ""): "verified",
+    ("meta", "deleted"): "removed",
+    (_REVOCATION, "revoked"): "revoked",
+}
 
 
 def parse(request: WebhookRequest) -> Parsed:
@@ -63,13 +77,26 @@ def parse(request: WebhookRequest) -> Parsed:
     guid = request.headers.get("x-github-delivery", "")
     if _DELIVERY.fullmatch(guid) is None:
         raise Rejected("X-GitHub-Delivery is missing, or not one delivery's id.", status=400)
-    happening = read(event, payload(request))
-    if not is_news(event, happening.action):
-        return Parsed((), delivery_id=guid, kind=event)
-    return Parsed((_event(happening, guid),), delivery_id=guid, kind=event)
+    happening = read(event, payload(request, event))
+    events: tuple[Event, ...] = ()
+    if is_news(event, happening.action):
+        events = (tell(happening, event_id(event, happening.action, happening.payload, guid)),)
+    return Parsed(
+        events,
+        delivery_id=guid,
+        kind=event,
+        addresses=_addresses(happening),
+        signal="reach" if event in _CHANGES_REACH else _SIGNALS.get((event, happening.action), ""),
+    )
 
 
-def _event(happening: Happening, guid: str) -> Event:
+def tell(happening: Happening, identity: str) -> Event:
+    """The event of a happening, whichever way it came.
+
+    Args:
+        happening: A payload as a webhook has it.
+        identity: The event's id.
+    """
     # A payload of which nothing could be read has no branch, issue or star to tell of.
     card = (_CARDS.get(happening.event, generic) if happening.payload else generic)(happening)
     data: dict[str, Any] = {
@@ -85,7 +112,7 @@ def _event(happening: Happening, guid: str) -> Event:
     if (happening.event, happening.action) in _NEEDS_ATTENTION:
         data["attention"] = True
     return Event(
-        id=event_id(happening.event, happening.action, happening.payload, guid),
+        id=identity,
         type=f"com.github.{happening.event}",
         source=happening.source,
         subject=card.subject,
@@ -93,3 +120,17 @@ def _event(happening: Happening, guid: str) -> Event:
         platform="github",
         data=data,
     )
+
+
+def _addresses(happening: Happening) -> tuple[str, ...]:
+    """Whom a GitHub App's delivery is for: an installation, or where it is about the app itself a person."""
+    found = []
+    installation = number(obj(happening.payload, "installation"), "id")
+    if installation is not None:
+        found.append(f"installation:{installation}")
+    # Who installs an app is known by no installation yet, and who takes the consent back by none at all.
+    if happening.event in ABOUT_THE_APP:
+        person = number(obj(happening.payload, "sender"), "id")
+        if person is not None:
+            found.append(f"user:{person}")
+    return tuple(found)

@@ -1,8 +1,9 @@
 """How each kind of happening gets its id: a table, and the few lines that follow it.
 
 An id is made from what the payload says, so that a later poll that sees the same happening makes the same id.
-Where no API shows the happening again, or nothing in it tells two of its kind apart, the id is the delivery's
-GUID: GitHub keeps it when it delivers again, and sends the same one to every hook that gets the event.
+Where no feed shows the happening again, or nothing in it tells two of its kind apart, the id is the delivery's
+GUID: GitHub keeps it when it delivers again, and sends the same one to every hook that gets the event. Such a
+happening is told by webhook alone, and never by polling: it would be told twice.
 `updated_at` is in no recipe: one edit that sets three labels sends three events with one `updated_at`.
 """
 
@@ -31,7 +32,7 @@ class Recipe(NamedTuple):
         action: The payload's action ("" where the event has none), `MERGED` for a pull request closed by
             merging it, or `ANY` for the actions without a row of their own.
         template: The id; `{a.b}` is the payload's field `b` of `a`. `NO_EVENT` where nothing is told.
-        polled: Where GitHub's API shows the same happening; "" for nowhere.
+        polled: The feed's event from which polling tells the same happening; "" where a webhook alone tells it.
         reason: Why so.
     """
 
@@ -58,7 +59,7 @@ RECIPES: Final[tuple[Recipe, ...]] = (
         "push",
         "",
         "github:push:{repository.id}:{ref}:{before}:{after}",
-        "`PushEvent` (`repository_id`, `ref`, `before`, `head`)",
+        "`PushEvent`; the comparison of the two commits for its card",
         "The two commits say what moved.",
     ),
     Recipe("issues", "opened", "github:issues:{issue.id}:opened", "`IssuesEvent` opened", _ONCE),
@@ -73,7 +74,7 @@ RECIPES: Final[tuple[Recipe, ...]] = (
         "issues",
         "reopened",
         BY_DELIVERY,
-        "`IssuesEvent` reopened, but not recognisably",
+        "",
         "Can happen again, and has no instant of its own: `closed_at` is gone.",
     ),
     Recipe("issues", ANY, BY_DELIVERY, "", _AGAIN),
@@ -81,7 +82,7 @@ RECIPES: Final[tuple[Recipe, ...]] = (
         "issue_comment",
         "created",
         "github:issue_comment:{comment.id}:created",
-        "`IssueCommentEvent`; the issue's comments",
+        "`IssueCommentEvent` created",
         _ONCE,
     ),
     Recipe("issue_comment", ANY, BY_DELIVERY, "", _AGAIN),
@@ -89,35 +90,36 @@ RECIPES: Final[tuple[Recipe, ...]] = (
         "pull_request",
         "opened",
         "github:pull_request:{pull_request.id}:opened",
-        "`PullRequestEvent` opened",
+        "`PullRequestEvent` opened; `GET` the pull request for its card",
         _ONCE,
     ),
     Recipe(
         "pull_request",
         MERGED,
         "github:pull_request:{pull_request.id}:merged",
-        "`PullRequestEvent` merged (or closed, then `GET` the pull request: `merged`)",
+        "`PullRequestEvent` merged or closed; `GET` the pull request: `merged`",
         "A pull request is merged once.",
     ),
     Recipe(
         "pull_request",
         "closed",
         "github:pull_request:{pull_request.id}:closed:{pull_request.closed_at}",
-        "`PullRequestEvent` closed, then `GET` the pull request: `closed_at`",
-        "Can happen again; `closed_at` belongs to this closing alone.",
+        "`PullRequestEvent` closed; `GET` the pull request: `closed_at`",
+        "Can happen again; `closed_at` belongs to this closing alone. One that was reopened before the poll has lost "
+        "it, and is not told.",
     ),
     Recipe(
         "pull_request",
         "synchronize",
         "github:pull_request:{pull_request.id}:synchronize:{before}:{after}",
-        "`PushEvent` of the head branch (`before`, `head`)",
-        "The two commits say what moved.",
+        "",
+        "The two commits say what moved. Feeds show no more than the push itself.",
     ),
     Recipe(
         "pull_request",
         "reopened",
         BY_DELIVERY,
-        "`PullRequestEvent` reopened, but not recognisably",
+        "",
         "Can happen again, and has no instant of its own: `closed_at` is gone.",
     ),
     Recipe("pull_request", ANY, BY_DELIVERY, "", _AGAIN),
@@ -125,14 +127,14 @@ RECIPES: Final[tuple[Recipe, ...]] = (
         "pull_request_review",
         "submitted",
         "github:pull_request_review:{review.id}:submitted",
-        "`PullRequestReviewEvent`; the pull request's reviews",
+        "`PullRequestReviewEvent` created",
         _ONCE,
     ),
     Recipe(
         "pull_request_review",
         "dismissed",
         "github:pull_request_review:{review.id}:dismissed",
-        "the pull request's reviews: `state`",
+        "`PullRequestReviewEvent` dismissed",
         "A review is dismissed once.",
     ),
     Recipe("pull_request_review", ANY, BY_DELIVERY, "", _AGAIN),
@@ -140,22 +142,28 @@ RECIPES: Final[tuple[Recipe, ...]] = (
         "pull_request_review_comment",
         "created",
         "github:pull_request_review_comment:{comment.id}:created",
-        "`PullRequestReviewCommentEvent`",
+        "`PullRequestReviewCommentEvent` created",
         _ONCE,
     ),
     Recipe(
         "commit_comment",
         "created",
         "github:commit_comment:{comment.id}:created",
-        "`CommitCommentEvent`",
+        "`CommitCommentEvent` created",
         _ONCE,
     ),
-    Recipe("discussion", "created", "github:discussion:{discussion.id}:created", "`DiscussionEvent`", _ONCE),
+    Recipe(
+        "discussion",
+        "created",
+        "github:discussion:{discussion.id}:created",
+        "`DiscussionEvent` created",
+        _ONCE,
+    ),
     Recipe(
         "release",
         "published",
         "github:release:{release.id}:published",
-        "`ReleaseEvent` published; the repository's releases",
+        "`ReleaseEvent` published",
         "Worth telling once, also if it is withdrawn and published again.",
     ),
     Recipe(
@@ -175,8 +183,8 @@ RECIPES: Final[tuple[Recipe, ...]] = (
         "The same act as `star` created, under its older name.",
     ),
     Recipe("fork", "", "github:fork:{forkee.id}", "`ForkEvent`", _ONCE),
-    Recipe("create", "", BY_DELIVERY, "`CreateEvent`, but not recognisably", _REF),
-    Recipe("delete", "", BY_DELIVERY, "`DeleteEvent`, but not recognisably", _REF),
+    Recipe("create", "", BY_DELIVERY, "", _REF),
+    Recipe("delete", "", BY_DELIVERY, "", _REF),
     Recipe(
         "gollum",
         "",
@@ -188,14 +196,14 @@ RECIPES: Final[tuple[Recipe, ...]] = (
         "workflow_run",
         "requested",
         "github:workflow_run:{workflow_run.id}:{workflow_run.run_attempt}:requested",
-        "the repository's workflow runs",
+        "",
         "Happens once to each attempt.",
     ),
     Recipe(
         "workflow_run",
         "completed",
         "github:workflow_run:{workflow_run.id}:{workflow_run.run_attempt}:completed",
-        "the repository's workflow runs: `status`",
+        "",
         "Happens once to each attempt.",
     ),
     Recipe("workflow_run", ANY, BY_DELIVERY, "", "An attempt can be in progress more than once."),
@@ -203,50 +211,57 @@ RECIPES: Final[tuple[Recipe, ...]] = (
         "workflow_job",
         "completed",
         "github:workflow_job:{workflow_job.id}:completed",
-        "the run's jobs: `status`",
+        "",
         "Every attempt gives its jobs new ids.",
     ),
     Recipe(
         "deployment",
         "created",
         "github:deployment:{deployment.id}:created",
-        "the repository's deployments",
+        "",
         _ONCE,
     ),
     Recipe(
         "deployment_status",
         "created",
         "github:deployment_status:{deployment_status.id}:created",
-        "the deployment's statuses",
+        "",
         _ONCE,
     ),
-    Recipe("status", "", "github:status:{repository.id}:{id}", "the commit's statuses", _ONCE),
+    Recipe("status", "", "github:status:{repository.id}:{id}", "", _ONCE),
     Recipe(
         "dependabot_alert",
         "created",
         "github:dependabot_alert:{repository.id}:{alert.number}:created",
-        "the repository's Dependabot alerts",
+        "",
         _ONCE,
     ),
     Recipe(
         "code_scanning_alert",
         "created",
         "github:code_scanning_alert:{repository.id}:{alert.number}:created",
-        "the repository's code scanning alerts",
+        "",
         _ONCE,
     ),
     Recipe(
         "secret_scanning_alert",
         "created",
         "github:secret_scanning_alert:{repository.id}:{alert.number}:created",
-        "the repository's secret scanning alerts",
+        "",
         _ONCE,
     ),
-    Recipe(
-        "meta", "deleted", "github:meta:{hook_id}:deleted", "`GET` the hook: 404", "A hook is deleted once."
-    ),
+    Recipe("meta", "deleted", "github:meta:{hook_id}:deleted", "", "A hook is deleted once."),
     Recipe("ping", "", BY_DELIVERY, "", _AGAIN),
-    Recipe(ANY, ANY, BY_DELIVERY, "", "Seen by webhook only, or not recognisable when seen by polling."),
+    Recipe(ANY, ANY, BY_DELIVERY, "", "No feed shows it, or not recognisably."),
+)
+
+# What no webhook brings.
+NOTIFICATION: Final = Recipe(
+    "notification",
+    "",
+    "github:notification:{account}:{id}:{updated_at}",
+    "`GET /notifications`",
+    "A thread is updated in place; each update is news.",
 )
 
 
@@ -265,9 +280,20 @@ def is_news(event: str, action: str) -> bool:
 
 def event_id(event: str, action: str, payload: Payload, guid: str) -> str:
     """The id of what a delivery tells; by its GUID where a field that the recipe needs is missing."""
+    return content_id(event, action, payload) or bounded(f"github:{event}:delivery:{guid}")
+
+
+def content_id(event: str, action: str, payload: Payload) -> str:
+    """The id that the payload alone gives, the same whichever way it came; "" where it takes a delivery."""
     build = _builders.get((event, case(event, action, payload)))
     made = build(payload) if build is not None else None
-    return bounded(made or f"github:{event}:delivery:{guid}")
+    return bounded(made) if made else ""
+
+
+def notification_id(account: str, thread: Payload) -> str:
+    """The id of a notification as it stands now; "" where a field is missing."""
+    made = _notification({**thread, "account": account})
+    return bounded(made) if made else ""
 
 
 def bounded(made: str) -> str:
@@ -296,14 +322,17 @@ def part(value: Any) -> str | None:
 
 def markdown() -> str:
     """The table for people, as in the README."""
-    rows = ["| event | action | id | the same by polling | why |", "|---|---|---|---|---|"]
-    for row in RECIPES:
+    rows = ["| event | action | id | told by polling too, from | why |", "|---|---|---|---|---|"]
+    for row in (*RECIPES, NOTIFICATION):
         event = "every other" if row.event == ANY else f"`{row.event}`"
         action = "any other" if row.action == ANY else f"`{row.action}`" if row.action else "—"
         if row.action == MERGED:
             action = "`closed`, merged"
         template = f"`{row.template}`" if row.template else "no event"
-        rows.append(f"| {event} | {action} | {template} | {row.polled or '—'} | {row.reason} |")
+        polled = row.polled or ("no: webhook only" if row.template else "—")
+        if row is NOTIFICATION:
+            polled += " (polling only)"
+        rows.append(f"| {event} | {action} | {template} | {polled} | {row.reason} |")
     return "\n".join(rows) + "\n"
 
 
@@ -345,3 +374,4 @@ _builders: Final = {
     for row in RECIPES
     if row.template not in {BY_DELIVERY, NO_EVENT}
 }
+_notification: Final = _builder(NOTIFICATION.template)

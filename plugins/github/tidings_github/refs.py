@@ -14,6 +14,7 @@ from tidings_github.fields import (
     instant,
     line,
     link,
+    number,
     obj,
     objs,
     one_line,
@@ -26,15 +27,20 @@ _MOST_COMMITS: Final = 2048  # GitHub sends no more in one push
 
 
 def push(happening: Happening) -> Card:
-    """Commits pushed, or a branch or tag made, moved or deleted by a push."""
+    """Commits pushed, or a branch or tag made, moved or deleted by a push.
+
+    A push that was polled has all but the first commits counted in `size`, and no list of them where GitHub would not
+    compare its ends.
+    """
     payload = happening.payload
     ref = line(payload, "ref")
     commits = objs(payload, "commits")
     shown = [_commit(commit) for commit in commits[:LIST_LENGTH]]
     head = obj(payload, "head_commit")
+    count = max(len(commits), number(payload, "size") or 0)
     return Card(
-        title=_push_title(happening, ref, len(commits)),
-        text=_log(shown or ([_commit(head)] if head else []), len(commits)),
+        title=_push_title(happening, ref, count),
+        text=_log(shown or ([_commit(head)] if head else []), count),
         url="" if flag(payload, "deleted") else link(payload, "compare"),
         subject=ref,
         # The repository's instant is the push; the commit may be days older, and its clock is its author's.
@@ -46,7 +52,7 @@ def push(happening: Happening) -> Card:
             "created": flag(payload, "created"),
             "deleted": flag(payload, "deleted"),
             "forced": flag(payload, "forced"),
-            "commit_count": len(commits),
+            "commit_count": count,
             "commits": shown,
         },
     )
@@ -87,6 +93,8 @@ def _push_title(happening: Happening, ref: str, count: int) -> str:
         return happening.title(f"{thing} created{with_commits}")
     if kind == "Tag":
         return happening.title(f"{thing} moved")
+    if "commits" not in payload:
+        return happening.title(f"Commits pushed to {name or thing}")
     if count == 0:
         return happening.title(f"{thing} {'reset by force' if flag(payload, 'forced') else 'moved'}")
     commits = commits[0].upper() + commits[1:]
