@@ -1,0 +1,154 @@
+"""What happens at YouTube as events. A video has one id, whether it was pushed or found by asking."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any, Final
+
+import msgspec
+
+from tidings.event import Event, rfc3339
+
+_PLATFORM: Final = "youtube"
+_SITE: Final = "https://www.youtube.com"
+#: Kinds of event that the hub delivers: the ends of their types.
+PUSHED_KINDS: Final = frozenset({"video", "video_deleted"})
+
+
+class Video(msgspec.Struct, frozen=True):
+    """A video, as far as its source tells of it.
+
+    Attributes:
+        published: When it was published; None where that is not told.
+        duration_seconds: None where it is not known, and for what is live or to come.
+        live: `live`, `upcoming`, or "".
+    """
+
+    id: str
+    channel_id: str
+    title: str
+    channel: str
+    published: datetime | None = None
+    duration_seconds: int | None = None
+    live: str = ""
+
+
+def uploaded(video: Video) -> Event:
+    """A new video: `com.youtube.video`."""
+    who = video.channel or "A channel"
+    said = {"live": "is live", "upcoming": "announces a live stream"}.get(video.live, "published a video")
+    text = f"{who} {said}" + (f" ({_clock(video.duration_seconds)})" if video.duration_seconds else "")
+    return Event(
+        id=f"youtube:video:{video.id}",
+        type="com.youtube.video",
+        source=_source(video.channel_id),
+        subject=video.id,
+        time=video.published,
+        platform=_PLATFORM,
+        data=_video_card(video, f"{text}."),
+    )
+
+
+def deleted(video: Video, at: datetime | None) -> Event:
+    """A video that was deleted or made private: `com.youtube.video_deleted`."""
+    who = video.channel or "A channel"
+    return Event(
+        id=f"youtube:video_deleted:{video.id}",
+        type="com.youtube.video_deleted",
+        source=_source(video.channel_id),
+        subject=video.id,
+        time=at,
+        platform=_PLATFORM,
+        data=_video_card(video, f"{who} deleted a video, or made it private."),
+    )
+
+
+def liked(account_key: str, video: Video, at: datetime) -> Event:
+    """A video that the account's owner liked: `com.youtube.liked`."""
+    by = f" by {video.channel}" if video.channel else ""
+    return Event(
+        id=f"youtube:liked:{account_key}:{video.id}:{rfc3339(at)}",
+        type="com.youtube.liked",
+        source=_source(account_key),
+        subject=video.id,
+        time=at,
+        platform=_PLATFORM,
+        data={**_video_card(video, f"You liked a video{by}."), "liked_at": rfc3339(at)},
+    )
+
+
+def subscribed(account_key: str, channel_id: str, name: str, avatar_url: str, at: datetime) -> Event:
+    """A channel that the account's owner subscribed to: `com.youtube.subscribed`."""
+    return Event(
+        id=f"youtube:subscribed:{account_key}:{channel_id}:{rfc3339(at)}",
+        type="com.youtube.subscribed",
+        source=_source(account_key),
+        subject=channel_id,
+        time=at,
+        platform=_PLATFORM,
+        data={
+            **_channel_card(channel_id, name, avatar_url, f"You subscribed to {name or 'a channel'}."),
+            "subscribed_at": rfc3339(at),
+        },
+    )
+
+
+def unsubscribed(account_key: str, channel_id: str, name: str, since: str) -> Event:
+    """A channel whose subscription ended: `com.youtube.unsubscribed`; YouTube does not say when.
+
+    Args:
+        account_key: Whose it was.
+        channel_id: Of the channel.
+        name: Likewise.
+        since: When it was subscribed to, which tells one end of a subscription from the next.
+    """
+    return Event(
+        id=f"youtube:unsubscribed:{account_key}:{channel_id}:{since}",
+        type="com.youtube.unsubscribed",
+        source=_source(account_key),
+        subject=channel_id,
+        platform=_PLATFORM,
+        data=_channel_card(channel_id, name, "", f"You no longer subscribe to {name or 'a channel'}."),
+    )
+
+
+def _video_card(video: Video, text: str) -> dict[str, Any]:
+    return {
+        "title": video.title or "A video",
+        "text": text,
+        "url": f"{_SITE}/watch?v={video.id}",
+        "actor": {"name": video.channel, "avatar_url": "", "url": _channel_url(video.channel_id)},
+        "video": {
+            "id": video.id,
+            "channel_id": video.channel_id,
+            "channel": video.channel,
+            "published_at": rfc3339(video.published) if video.published is not None else "",
+            "duration_seconds": video.duration_seconds,
+            "live": video.live,
+        },
+    }
+
+
+def _channel_card(channel_id: str, name: str, avatar_url: str, text: str) -> dict[str, Any]:
+    return {
+        "title": name or "A channel",
+        "text": text,
+        "url": _channel_url(channel_id),
+        "actor": {"name": name, "avatar_url": avatar_url, "url": _channel_url(channel_id)},
+        "channel_id": channel_id,
+    }
+
+
+def _channel_url(channel_id: str) -> str:
+    return f"{_SITE}/channel/{channel_id}" if channel_id else ""
+
+
+def _source(channel_id: str) -> str:
+    return f"//www.youtube.com/channel/{channel_id}" if channel_id else "//www.youtube.com"
+
+
+def _clock(seconds: int) -> str:
+    """`1:02:03` or `4:05`."""
+    minutes, rest = divmod(seconds, 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"

@@ -1,0 +1,247 @@
+"""What is asked of YouTube: the subscriptions, the likes, and the uploads of each channel, each at its own pace.
+
+Uploads are asked for a few channels at a time. Under push it is asked all the same, seldom, so that what the hub lost
+is found: how many videos each channel has, fifty channels for a unit, and the uploads of those alone where that has
+changed; once a week of all, for a deletion may hide an upload from a count. `search.list` is never asked (100 calls a
+day), nor the RSS feeds (mostly 404 and 500 since December 2025: lion-reader#1127, miniflux#4261).
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from typing import Final
+
+from tidings.contracts import Api, Asked, Polled
+from tidings.errors import AuthExpired, Rejected, TidingsError, Unavailable
+from tidings.event import Event
+from tidings_youtube.cadence import Cadence, Rules
+from tidings_youtube.cards import liked, uploaded
+from tidings_youtube.checkpoint import Channel, Memory
+from tidings_youtube.subscribing import read_subscriptions
+from tidings_youtube.targets import chosen, key_of, wants
+from tidings_youtube.videos import (
+    Listed,
+    Reading,
+    detailed,
+    details,
+    like,
+    read_playlist,
+    upload,
+    upload_counts,
+)
+from tidings_youtube.window import Window
+
+_MOST_AT_ONCE: Final = 50
+_MOST_URGENT: Final = 100
+# What is due within so many seconds is asked together.
+_TOGETHER_SECONDS: Final = 300.0
+# More channels than this that were asked at one instant are asked at different ones the next time.
+_CROWD: Final = 10
+_LEAST_SECONDS: Final = 60.0
+_DAY_SECONDS: Final = 86_400
+_WEEK_SECONDS: Final = 7 * _DAY_SECONDS
+# As core stretches the pauses of an idle account, and not right after news.
+_IDLE, _MOST_PACE = 1.25, 4.0
+_ACTIVE_SECONDS: Final = 2 * 3600
+# Intervals that have grown so much leave no unit for details.
+_SCARCE: Final = 2.0
+
+_News = dict[str, list[Listed]]
+
+
+async def poll(api: Api, asked: Asked, rules: Rules) -> AsyncIterator[Polled]:
+    """Ask for what is due.
+
+    Raises:
+        AuthExpired, Unavailable, Rejected: As `Api.request`.
+    """
+    run = _Run(api, asked, rules)
+    async for piece in run.pieces():
+        yield piece
+
+
+class _Run:
+    """One poll."""
+
+    def __init__(self, api: Api, asked: Asked, rules: Rules) -> None:
+        self._api = api
+        self._asked = asked
+        self._rules = rules
+        self._memory = Memory.read(asked.checkpoint)
+        self._now = int(asked.now.timestamp())
+        self._likes = wants(asked.settings, "likes")
+
+    async def pieces(self) -> AsyncIterator[Polled]:
+        memory = self._memory
+        if self._is_due(memory.subscriptions_at, self._cadence().subscriptions_seconds):
+            yield self._piece(
+                await read_subscriptions(self._api, self._asked, memory, self._rules.most_channels)
+            )
+        cadence = self._cadence()
+        self._forget_unwatched()
+        if self._likes and memory.likes and self._is_due(memory.liked_at, self._likes_seconds(cadence)):
+            yield await self._liked()
+        async for piece in self._uploads(cadence):
+            yield piece
+        yield Polled(checkpoint=memory.write(), next_in_seconds=self._next_seconds(cadence))
+
+    # --- what is due ------------------------------------------------------------------------------------------------
+
+    def _cadence(self) -> Cadence:
+        return Cadence(self._rules, self._asked, self._watched(), likes=self._likes)
+
+    def _watched(self) -> Sequence[str]:
+        """The channels that are watched, by the user's choice."""
+        own, settings = self._api.account_key, self._asked.settings
+        titles = {one: channel.title for one, channel in self._memory.channels.items() if one != own}
+        found = chosen(titles, settings)
+        return [own, *found] if own in self._memory.channels and wants(settings, "own") else found
+
+    def _forget_unwatched(self) -> None:
+        """What its user does not want now is no news either if it is wanted later."""
+        memory, watched = self._memory, set(self._watched())
+        if not self._likes:
+            memory.liked, memory.liked_at = None, 0
+        for one, channel in memory.channels.items():
+            if one not in watched:
+                channel.window, channel.looked_at = None, 0
+
+    def _is_due(self, looked_at: int, seconds: float) -> bool:
+        return self._asked.is_urgent or self._now >= looked_at + seconds
+
+    def _next_seconds(self, cadence: Cadence) -> float:
+        memory = self._memory
+        due = [memory.subscriptions_at + cadence.subscriptions_seconds]
+        if self._likes and memory.likes:
+            due.append(memory.liked_at + self._likes_seconds(cadence))
+        due += [memory.channels[one].seen_at + cadence.channel_seconds(one) for one in self._watched()]
+        return max(_LEAST_SECONDS, min(due) - self._now)
+
+    def _likes_seconds(self, cadence: Cadence) -> float:
+        memory = self._memory
+        is_active = self._now - memory.liked_news_at < _ACTIVE_SECONDS
+        return cadence.likes_seconds * (1.0 if is_active else memory.likes_pace)
+
+    def _piece(self, events: Sequence[Event], *, target: str = "", gap: str = "") -> Polled:
+        return Polled(events=events, target=target, checkpoint=self._memory.write(), gap=gap)
+
+    # --- likes and uploads ------------------------------------------------------------------------------------------
+
+    async def _liked(self) -> Polled:
+        memory = self._memory
+        reading = await read_playlist(self._api, memory.likes, like, memory.liked, memory.liked_at)
+        fresh = memory.liked.fresh(reading.items, memory.liked_at) if memory.liked is not None else []
+        is_first = memory.liked is None
+        memory.liked = self._moved(memory.liked, reading)
+        memory.liked_at = self._now
+        memory.liked_news_at = self._now if fresh else memory.liked_news_at
+        memory.likes_pace = 1.0 if fresh or is_first else min(_MOST_PACE, memory.likes_pace * _IDLE)
+        events = [liked(self._api.account_key, one.video, one.at) for one in fresh]
+        gap = f"More than {len(reading.items)} videos were liked at once; the oldest of them are missing."
+        return self._piece(events, gap=gap if reading.is_gap else "")
+
+    async def _uploads(self, cadence: Cadence) -> AsyncIterator[Polled]:
+        """Look at the channels that are due; what was found before a failure is told before it is raised."""
+        readings: dict[str, Reading] = {}
+        due, counts, failure = await self._changed(self._due_channels(cadence), cadence)
+        for one in due:
+            channel = self._memory.channels[one]
+            try:
+                readings[one] = await read_playlist(
+                    self._api, channel.uploads, upload, channel.window, channel.looked_at
+                )
+            except (AuthExpired, Unavailable, Rejected) as error:
+                failure = error
+                break
+        news = {one: fresh for one, reading in readings.items() if (fresh := self._fresh(one, reading))}
+        hidden: set[str] = set()
+        if news and failure is None and cadence.stretch < _SCARCE:
+            news, hidden, failure = await self._look_closely(news)
+        self._spread(list(readings), cadence)
+        for one in [*(readings.keys() - news.keys()), *news]:  # of those without news no commit is waited for
+            channel, reading = self._memory.channels[one], readings[one]
+            channel.window = self._moved(channel.window, reading, hidden)
+            channel.count = _kept_count(channel.count, counts.get(one), len(news.get(one, ())))
+            if events := [uploaded(listed.video) for listed in news.get(one, ())]:
+                yield self._piece(events, target=key_of(one), gap=_gap(channel, reading))
+        if failure is not None:
+            raise failure
+
+    def _due_channels(self, cadence: Cadence) -> Sequence[str]:
+        """Those that waited longest first."""
+        channels = self._memory.channels
+        due_at = {one: channels[one].seen_at + cadence.channel_seconds(one) for one in self._watched()}
+        if self._asked.is_urgent:
+            return sorted(due_at, key=due_at.__getitem__)[:_MOST_URGENT]
+        due = [one for one, at in due_at.items() if at <= self._now + _TOGETHER_SECONDS]
+        return sorted(due, key=due_at.__getitem__)[:_MOST_AT_ONCE]
+
+    async def _changed(
+        self, due: Sequence[str], cadence: Cadence
+    ) -> tuple[Sequence[str], Mapping[str, int], TidingsError | None]:
+        """Of these, the channels whose uploads must be read, how many videos those have, and what went wrong."""
+        channels = self._memory.channels
+        pushed = [] if self._asked.is_urgent else [one for one in due if cadence.is_pushed(one)]
+        if not pushed:
+            return due, {}, None
+        try:
+            counts = await upload_counts(self._api, pushed)
+        except (AuthExpired, Unavailable, Rejected) as error:
+            return [], {}, error
+        unchanged = {
+            one
+            for one in pushed
+            if channels[one].window is not None
+            and channels[one].count == counts.get(one, -1)
+            and self._now - channels[one].looked_at < _WEEK_SECONDS
+        }
+        for one in unchanged:
+            channels[one].counted_at = self._now
+        return [one for one in due if one not in unchanged], counts, None
+
+    def _fresh(self, channel_id: str, reading: Reading) -> list[Listed]:
+        channel = self._memory.channels[channel_id]
+        return [] if channel.window is None else channel.window.fresh(reading.items, channel.looked_at)
+
+    async def _look_closely(self, news: _News) -> tuple[_News, set[str], TidingsError | None]:
+        """The news with details, and the ids of what nobody may see by now; as they are where none can be had."""
+        ids = [listed.id for fresh in news.values() for listed in fresh]
+        try:
+            found = await details(self._api, ids)
+        except (Unavailable, Rejected):
+            return news, set(), None
+        except AuthExpired as error:
+            return news, set(), error
+        seen = {
+            one: [detailed(listed, found[listed.id]) for listed in fresh if listed.id in found]
+            for one, fresh in news.items()
+        }
+        return {one: fresh for one, fresh in seen.items() if fresh}, set(ids) - found.keys(), None
+
+    def _spread(self, channel_ids: Sequence[str], cadence: Cadence) -> None:
+        """Note that these were looked at; a crowd as if at different instants, so that it disperses."""
+        count = len(channel_ids)
+        for place, one in enumerate(channel_ids):
+            early = cadence.channel_seconds(one) / 2 * place / count if count > _CROWD else 0.0
+            self._memory.channels[one].looked_at = self._now - int(early)
+
+    def _moved(
+        self, window: Window | None, reading: Reading, hidden: Collection[str] = frozenset()
+    ) -> Window:
+        """The window after a reading; what is hidden was not seen."""
+        seen = [one for one in reading.items if one.id not in hidden]
+        if window is None and not seen:
+            return Window(self._now - _DAY_SECONDS)  # what an empty list will show, it does not show yet
+        return (window or Window()).moved(seen, is_whole=reading.is_whole)
+
+
+def _kept_count(before: int | None, now: int | None, told: int) -> int | None:
+    """The count to compare with the next time; none where a list lags behind it, so that it is read once more."""
+    is_short = before is not None and now is not None and now - before > told
+    return None if is_short else now
+
+
+def _gap(channel: Channel, reading: Reading) -> str:
+    if not reading.is_gap:
+        return ""
+    return f"{channel.title} published more than {len(reading.items)} videos at once; the oldest of them are missing."
