@@ -1,7 +1,11 @@
 // @ts-check
 /** The page: who is signed in, what is shown, what the buttons do. */
 
+import { api, may, session } from "./api.js";
+import { Connections } from "./connections.js";
+import { coded, make, replace } from "./dom.js";
 import { Feed } from "./feed.js";
+import { connectButtons } from "./platforms.js";
 import { Stream, backoff } from "./stream.js";
 
 const NEWEST = 100; // shown when the page opens
@@ -11,42 +15,40 @@ const ASLEEP_MS = 90_000; // browsers slow the timers of hidden pages to one a m
 /** @param {string} id @returns {any} */
 const part = (id) => document.getElementById(id);
 
-/** @type {{user: {id: number, name: string}, scopes: string[], csrf_token?: string} | null} */
-let me = null;
 let unread = 0;
 let opening = 0;
+let draft = { words: "", key: "" }; // the message that was tried last, so that trying again sends nothing twice
 
-/**
- * Ask the API.
- * @param {string} path
- * @param {object} [body] sent as JSON by POST
- * @returns {Promise<{ok: boolean, status: number, answer: any, problem: string}>} status 0: there was no answer
- */
-async function api(path, body) {
-  const headers = { "Content-Type": "application/json", "X-CSRF-Token": me?.csrf_token ?? "" };
-  const post = body && { method: "POST", headers, body: JSON.stringify(body) };
-  const request = { cache: "no-store", signal: AbortSignal.timeout(15_000), ...post };
-  const response = await fetch(path, /** @type {RequestInit} */ (request)).catch(() => null);
-  const answer = await response?.json().catch(() => null);
-  const { ok, status } = response ?? { ok: false, status: 0 };
-  const silent = status ? `The server answered ${status}.` : "The server does not answer.";
-  return { ok, status, answer, problem: answer?.error?.message ?? silent };
-}
+/** @type {Map<string, {name: string, icon: string}>} */
+const platforms = new Map();
 
 const feed = new Feed(part("feed"), {
   top: part("top"),
   pill: part("pill"),
   template: part("event-row"),
+  platforms,
   onCut: (limit) => note(`This page keeps the newest ${limit.toLocaleString("en")} events.`),
 });
+
+const connections = new Connections(
+  {
+    list: part("connections-list"),
+    detail: part("connection"),
+    dialog: part("leave"),
+    problem: part("connections-problem"),
+  },
+  showConnections,
+);
 
 const stream = new Stream({
   event(event) {
     if (!feed.add(event, { live: true })) return;
     showFeed();
+    connections.heard(event);
     part("spoken").textContent = `New: ${event.data?.title ?? event.type}`;
-    if (document.hidden) showUnread(unread + 1);
+    if (document.hidden || view() !== "feed") showUnread(unread + 1);
   },
+  notice: (notice) => connections.tell(notice),
   async gap(gap) {
     if (gap.reason === "restored") await open();
     feed.gap(gap);
@@ -58,7 +60,7 @@ const stream = new Stream({
   },
   async closed(reason) {
     const found = await standing();
-    if (!me) return; // they pressed the button themselves, and its answer came first
+    if (!session.me) return; // they pressed the button themselves, and its answer came first
     if (found === "signed-out") return showSignedOut("Your session has ended");
     showState("stopped");
     notice(`The server ended the live connection: ${reason.replaceAll("_", " ")}. Reload the page to connect again.`);
@@ -70,8 +72,9 @@ const stream = new Stream({
 async function standing() {
   const { status, answer } = await api("/api/me");
   if (!answer?.user) return status === 401 ? "signed-out" : "unknown";
+  const { me } = session;
   if (me && me.user.id !== answer.user.id) location.reload(); // somebody else signed in beside this page
-  me = answer;
+  session.me = answer;
   return "signed-in";
 }
 
@@ -90,20 +93,20 @@ async function open(failures = 0) {
 async function openFeed() {
   stream.end();
   const turn = opening;
-  const { answer: page } = await api(`/api/events?last=${NEWEST}`);
+  const [{ answer: page }] = await Promise.all([api(`/api/events?last=${NEWEST}`), connections.load()]);
   if (!page?.events) return false;
   if (turn !== opening) return true; // signed out meanwhile
   feed.clear();
   for (const event of page.events) feed.add(event, { live: false });
   part("note").hidden = true;
   if (page.events.length >= NEWEST) note(`This page began with the newest ${NEWEST} events.`);
-  part("user").textContent = me?.user.name;
-  part("empty-name").textContent = me?.user.name;
-  part("who").hidden = false;
+  part("user").textContent = part("empty-name").textContent = session.me?.user.name;
+  part("who").hidden = part("views").hidden = false;
   part("signed-out").hidden = true;
-  const maySend = me?.scopes.includes("send") ?? false;
-  part("compose-open").hidden = part("empty-compose").hidden = !maySend;
+  part("compose-open").hidden = part("empty-compose").hidden = !may("send");
+  connections.settle(feed);
   showFeed();
+  showView();
   stream.start(page.cursor);
   return true;
 }
@@ -113,16 +116,54 @@ function showFeed() {
   part("feed").hidden = feed.empty;
 }
 
+/** What is connected has changed, or what must be known of it. */
+function showConnections() {
+  platforms.clear();
+  for (const one of connections.platforms) platforms.set(one.id, one);
+  const ways = connectButtons(connections.platforms);
+  part("empty-connect").hidden = !ways.length;
+  replace(part("empty-platforms"), ...ways);
+  const asking = connections.connections.filter(({ state }) => state === "needs_reauth").length;
+  part("asking").textContent = asking ? String(asking) : "";
+  part("asking").title = asking ? "must be connected again" : "";
+  connections.settle(feed);
+  const page = (/** @type {string} */ url) => url.startsWith("/") && make("a", { href: url }, "Open its control page");
+  const banners = connections.notices.map(({ text, url }) => make("p", {}, ...coded(text), " ", page(url)));
+  if (part("banner").childElementCount !== banners.length) part("banner").replaceChildren(...banners);
+  part("banner").hidden = !banners.length;
+}
+
+/** @returns {"feed" | "connections"} what the address asks for */
+const view = () => (/^#connections(\/|$)/.test(location.hash) ? "connections" : "feed");
+
+function showView() {
+  if (!session.me || location.hash === "#main") return;
+  const chosen = view();
+  document.body.dataset.view = chosen;
+  part("view-feed").hidden = chosen !== "feed";
+  part("view-connections").hidden = chosen !== "connections";
+  for (const name of ["feed", "connections"]) {
+    if (name === chosen) part(`to-${name}`).setAttribute("aria-current", "page");
+    else part(`to-${name}`).removeAttribute("aria-current");
+  }
+  if (chosen === "feed") connections.close();
+  else void connections.open(location.hash.split("/")[1] ?? "");
+  showUnread(chosen === "feed" ? 0 : unread);
+}
+
 /** @param {string} title */
 function showSignedOut(title) {
   stream.end();
   opening++;
-  me = null;
+  session.me = null;
   feed.clear();
-  part("compose").close();
-  part("compose-form").reset(); // whoever signs in next may be somebody else
+  connections.clear();
+  delete document.body.dataset.view;
+  endCompose(); // whoever signs in next may be somebody else
   for (const id of ["user", "empty-name", "spoken"]) part(id).textContent = "";
-  for (const id of ["who", "feed", "empty", "note", "notice"]) part(id).hidden = true;
+  const all = ["who", "views", "banner", "feed", "empty", "note", "notice", "view-connections"];
+  for (const id of all) part(id).hidden = true;
+  part("banner").replaceChildren();
   part("signed-out-title").textContent = title;
   part("signed-out").hidden = false;
   showState("signed-out");
@@ -147,7 +188,9 @@ function showState(state) {
 /** @param {number} count */
 function showUnread(count) {
   unread = count;
-  document.title = count ? `(${count}) tidings` : "tidings";
+  const name = view() === "connections" && session.me ? "Connections · tidings" : "tidings";
+  document.title = count ? `(${count}) ${name}` : name;
+  part("unread").textContent = count && view() !== "feed" ? String(count) : "";
 }
 
 /** @param {string} words */
@@ -167,19 +210,27 @@ function compose() {
   part("compose").showModal();
 }
 
+function endCompose() {
+  draft = { words: "", key: "" };
+  part("compose-form").reset();
+  part("compose").close();
+}
+
 /** @param {SubmitEvent} submit */
 async function send(submit) {
   submit.preventDefault();
   const fields = new FormData(part("compose-form"));
   const message = Object.fromEntries([...fields].filter(([, value]) => value !== ""));
   part("compose-send").disabled = true;
-  const { ok, problem } = await api("/api/sse/send", { userId: me?.user.id, message });
+  const words = JSON.stringify(message);
+  // Not randomUUID, which pages without https lack.
+  if (words !== draft.words) draft = { words, key: crypto.getRandomValues(new Uint32Array(4)).join("-") };
+  const headers = { "Idempotency-Key": draft.key };
+  const { ok, problem } = await api("/api/sse/send", { userId: session.me?.user.id, message }, { headers });
   part("compose-send").disabled = false;
   part("compose-error").textContent = `Not sent. ${problem}`;
   part("compose-error").hidden = ok;
-  if (!ok) return;
-  part("compose-form").reset();
-  part("compose").close();
+  if (ok) endCompose();
 }
 
 async function signOut() {
@@ -198,12 +249,18 @@ part("pill").onclick = () => {
   part("main").focus({ preventScroll: true });
 };
 
-for (const name of ["online", "offline"]) addEventListener(name, () => (me ? stream.resume() : open()));
+for (const name of ["online", "offline"]) addEventListener(name, () => (session.me ? stream.resume() : open()));
+addEventListener("hashchange", () => {
+  if (location.hash === "#main") return; // the first link skips to where one is
+  showView();
+  scrollTo({ top: 0 });
+  part("main").focus({ preventScroll: true });
+});
 addEventListener("pageshow", (event) => event.persisted && stream.resume());
 document.addEventListener("visibilitychange", () => {
   if (document.hidden) return;
-  showUnread(0);
-  if (!me) open(); // the login link may have been opened in another tab
+  if (view() === "feed") showUnread(0);
+  if (!session.me) open(); // the login link may have been opened in another tab
 });
 
 let ticked = Date.now();
@@ -211,6 +268,7 @@ setInterval(() => {
   if (Date.now() - ticked > ASLEEP_MS) stream.resume();
   ticked = Date.now();
   feed.tick();
+  connections.tick();
 }, TICK_MS);
 
 open();

@@ -7,6 +7,7 @@
 /**
  * @typedef {object} Listener
  * @property {(event: any) => void} event one CloudEvent
+ * @property {(notice: any) => void} notice routine news that stands in no feed: `{type, platform, connection, …}`
  * @property {(gap: Gap) => void} gap events that can't be told any more
  * @property {(state: State) => void} state
  * @property {(reason: string) => void} closed the server ended the right to stream
@@ -84,8 +85,10 @@ export class Stream {
     source.onerror = () => this.#lost();
     for (const name of EVENT_NAMES) {
       source.addEventListener(name, (frame) => {
-        this.#listener.event(JSON.parse(frame.data));
-        this.#reached(frame);
+        const news = JSON.parse(frame.data);
+        if (news.specversion) this.#listener.event(news);
+        else this.#listener.notice(news);
+        this.#reached(frame); // of a notice it is the last event's
       });
     }
     source.addEventListener("cursor", (frame) => this.#reached(frame));

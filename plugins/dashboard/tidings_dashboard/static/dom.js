@@ -1,0 +1,81 @@
+// @ts-check
+/** Elements from data. Data enters as text and attributes, never as markup. */
+
+import { EXACT, fromNow } from "./words.js";
+
+const SVG = "http://www.w3.org/2000/svg";
+
+/** @typedef {Node | string | null | undefined | false} Child */
+
+/**
+ * An element.
+ * @param {string} tag with classes: `p.hint`
+ * @param {Record<string, unknown>} properties of the element; `data-…` and `aria-…` are attributes
+ * @param {...Child} children
+ * @returns {any}
+ */
+export function make(tag, properties = {}, ...children) {
+  const [name, ...classes] = tag.split(".");
+  const element = document.createElement(name);
+  if (classes.length) element.className = classes.join(" ");
+  for (const [key, value] of Object.entries(properties)) {
+    if (value === undefined || value === null) continue;
+    if (key.includes("-")) element.setAttribute(key, String(value));
+    else /** @type {any} */ (element)[key] = value;
+  }
+  element.append(.../** @type {(Node | string)[]} */ (children.filter((child) => child || child === "")));
+  return element;
+}
+
+/** An icon from an SVG path (24 by 24). @param {string} path */
+export function icon(path) {
+  const picture = document.createElementNS(SVG, "svg");
+  picture.setAttribute("viewBox", "0 0 24 24");
+  picture.setAttribute("aria-hidden", "true");
+  const shape = document.createElementNS(SVG, "path");
+  shape.setAttribute("d", path);
+  picture.append(shape);
+  return picture;
+}
+
+/** A platform's icon, or the first letter of its name. @param {{name: string, icon: string}} platform */
+export const emblem = (platform) =>
+  platform.icon ? icon(platform.icon) : make("span", { "aria-hidden": "true" }, platform.name.slice(0, 1));
+
+/** A link that leaves this page. @param {string} address "" for mere words @param {string} words */
+export const outward = (address, words) =>
+  address ? make("a", { href: address, target: "_blank", rel: "noopener noreferrer" }, words) : words;
+
+/** Words in which `such` are code. @param {string} words */
+export const coded = (words) => words.split("`").map((part, at) => (at % 2 ? make("code", {}, part) : part));
+
+/** An instant, from now; `keepTime` has it follow the clock. @param {string | null} at @param {string} never */
+export function instant(at, never = "never") {
+  if (!at) return never;
+  const date = new Date(at);
+  return make("time.from-now", { dateTime: date.toISOString(), title: EXACT.format(date) }, fromNow(date));
+}
+
+/** Let the instants in an element follow the clock. @param {Element} root */
+export function keepTime(root) {
+  for (const time of root.querySelectorAll("time.from-now")) {
+    const words = fromNow(new Date(/** @type {HTMLTimeElement} */ (time).dateTime));
+    if (time.textContent !== words) time.textContent = words;
+  }
+}
+
+/**
+ * Put other children in place of an element's own; what had the focus keeps it, known by its `data-key`.
+ * @param {HTMLElement} root
+ * @param {...Child} children
+ */
+export function replace(root, ...children) {
+  const active = /** @type {HTMLElement | null} */ (document.activeElement);
+  const focused = root.contains(active) ? active : null;
+  const key = focused?.dataset.key;
+  root.replaceChildren(.../** @type {(Node | string)[]} */ (children.filter(Boolean)));
+  if (focused && document.activeElement !== focused) {
+    const again = root.contains(focused) ? focused : key && root.querySelector(`[data-key="${CSS.escape(key)}"]`);
+    if (again) /** @type {HTMLElement} */ (again).focus({ preventScroll: true });
+  }
+}

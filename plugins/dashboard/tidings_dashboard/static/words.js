@@ -1,0 +1,88 @@
+// @ts-check
+/** Data as words: times, names and addresses, fit to show whatever is in them. */
+
+const DAY_MS = 86_400_000;
+export const LOCALE = navigator.languages.find((language) => language.startsWith("en")) ?? "en-GB";
+const CLOCK = new Intl.DateTimeFormat(LOCALE, { timeStyle: "short" });
+export const EXACT = new Intl.DateTimeFormat(LOCALE, { dateStyle: "full", timeStyle: "long" });
+const SHORT = new Intl.DateTimeFormat(LOCALE, { dateStyle: "medium", timeStyle: "short" });
+const DATE = new Intl.DateTimeFormat(LOCALE, { weekday: "long", day: "numeric", month: "long" });
+const DATE_YEAR = new Intl.DateTimeFormat(LOCALE, { day: "numeric", month: "long", year: "numeric" });
+
+/** Whether a reader sees anything of it: joiners, fillers and marks alone are nothing to see or to click. */
+export const isVisible = (/** @type {string} */ words) => /[^\s\p{Cc}\p{Cf}\p{M}\p{DI}\u2800]/u.test(words);
+
+/** @param {unknown} value */
+export const text = (value) => (typeof value === "string" && isVisible(value) ? value : "");
+
+/** A link only where it leads to the web: never `javascript:` and the like. @param {unknown} value */
+export function webAddress(value, protocols = ["https:", "http:"]) {
+  const url = typeof value === "string" && URL.canParse(value) ? new URL(value) : null;
+  return url && protocols.includes(url.protocol) ? url.href : "";
+}
+
+/** A picture only from where the page's policy lets it come, and never by asking our API. @param {unknown} value */
+export function pictureAddress(value) {
+  const address = webAddress(value);
+  if (!address.startsWith(`${location.origin}/`)) return address.startsWith("https:") ? address : "";
+  return /^\/(api|login)\//.test(new URL(address).pathname) ? "" : address;
+}
+
+/** A connection's place on this page. @param {unknown} value */
+export const connectionPlace = (value) => (/^\/#connections\/\w+$/.test(String(value)) ? String(value) : "");
+
+/** Where a consent begins anew. @param {unknown} value */
+export const consentStart = (value) =>
+  /^\/api\/oauth\/[\w-]+\/start(\?connection=\w+)?$/.test(String(value)) ? String(value) : "";
+
+/** `//github.com/octo/repo` as people say it: `octo/repo`. @param {string} source */
+export function sourceName(source) {
+  const plain = source.replace(/^([a-z]+:)?\/\//i, "");
+  return plain.slice(plain.indexOf("/") + 1) || plain;
+}
+
+/** @param {number} ms */
+export function duration(ms) {
+  const seconds = ms / 1000;
+  if (seconds < 10) return `${seconds.toFixed(1)} s`;
+  if (seconds < 90) return `${Math.round(seconds)} s`;
+  if (seconds < 5400) return `${Math.round(seconds / 60)} min`;
+  return `${Math.round(seconds / 3600)} h`;
+}
+
+/** How long, at leisure: `24 hours`. @param {number} seconds */
+export function span(seconds) {
+  const [exact, unit] = seconds < 5400 ? [seconds / 60, "minute"] : [seconds / 3600, "hour"];
+  const many = Math.round(exact);
+  return seconds < 90 ? `${Math.round(seconds)} seconds` : `${many} ${unit}${many === 1 ? "" : "s"}`;
+}
+
+/** @param {Date} at */
+export const dayOf = (at) => new Date(at.getFullYear(), at.getMonth(), at.getDate()).getTime();
+
+/** @param {number} day */
+export function dayName(day) {
+  const now = new Date();
+  if (day === dayOf(now)) return "Today";
+  if (day === dayOf(new Date(now.getFullYear(), now.getMonth(), now.getDate() - 1))) return "Yesterday";
+  return (new Date(day).getFullYear() === now.getFullYear() ? DATE : DATE_YEAR).format(day);
+}
+
+/** When, as short as it stays clear under the heading of `day`. @param {Date} at @param {number} day */
+export function whenWords(at, day) {
+  const now = Date.now();
+  if (dayOf(at) !== dayOf(new Date(now))) return (dayOf(at) === day ? CLOCK : SHORT).format(at);
+  const seconds = (now - at.getTime()) / 1000;
+  if (seconds < -60) return CLOCK.format(at);
+  if (seconds < 45) return "just now";
+  if (seconds < 3570) return `${Math.max(1, Math.round(seconds / 60))} min ago`;
+  return `${Math.round(seconds / 3600)} h ago`;
+}
+
+/** When, from now: `in 5 min`, `3 h ago`, a date. @param {Date} at */
+export function fromNow(at) {
+  const ms = at.getTime() - Date.now();
+  if (Math.abs(ms) > 2 * DAY_MS) return DATE_YEAR.format(at);
+  if (ms < 0) return -ms < 45_000 ? "just now" : `${duration(Math.max(-ms, 90_000))} ago`;
+  return ms < 5_000 ? "now" : `in ${duration(ms < 10_000 ? 10_000 : ms)}`;
+}
