@@ -15,16 +15,17 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import uvloop
 
-from harness import FOLDER, free_port, push_body, report, serving, signed_request
-from streams import percentiles, posters, send_at_rate, subscribe
+from harness import FOLDER, Server, cpu_seconds, free_port, push_body, report, serving, signed_request
+from streams import Subscriber, percentiles, posters, send_at_rate, subscribe
 
 _AFTER = re.compile(rb'"id":"github:push:[^"]*:([0-9a-f]{40})"')
-_ROUNDS = 15
+_ROUNDS = 30
+_WARM_UP = 3
 _SECONDS = 8.0
 
 
@@ -50,49 +51,78 @@ def bare_post(path: str, frame: bytes) -> bytes:
 class Bare:
     """The bare server, as a process."""
 
-    def __enter__(self) -> int:
-        port = free_port()
-        self.process = subprocess.Popen([sys.executable, str(FOLDER / "bare_stream.py"), str(port)])
+    def __enter__(self) -> Bare:
+        self.port = free_port()
+        self.process = subprocess.Popen([sys.executable, str(FOLDER / "bare_stream.py"), str(self.port)])
         time.sleep(0.5)
-        return port
+        return self
 
     def __exit__(self, *_: object) -> None:
         self.process.terminate()
         self.process.wait()
 
+    def cpu_seconds(self) -> float:
+        return cpu_seconds(self.process.pid)
 
-async def rounds(
-    port: int, requests: list[bytes], event: Callable[[int], bytes]
-) -> tuple[list[float], list[float], bytes]:
-    """One event after the other to everyone; latencies, the last of each round, and a frame as it came."""
-    arrivals: list[float] = []
-    frames: list[bytes] = []
-    complete = asyncio.Event()
 
-    def received(data: bytes) -> None:
+class Audience:
+    """Many streams of one server that all get what is published there."""
+
+    def __init__(self, server: Server | Bare) -> None:
+        self._server = server
+        self._arrivals: list[float] = []
+        self._complete = asyncio.Event()
+        self._streams: list[Subscriber] = []
+        self.frame = b""  # as it came last
+        self.latencies: list[float] = []
+        self.last: list[float] = []
+        self.cpu_seconds = 0.0  # of the server's, for what counts
+
+    async def gather(self, requests: Sequence[bytes]) -> None:
+        """Open a stream with each of the requests."""
+        self._streams = await subscribe(self._server.port, requests, self._received)
+        (self._poster,) = await posters(self._server.port, 1)
+
+    def _received(self, data: bytes) -> None:
         if b"heartbeat" in data:
             return
-        arrivals.append(time.perf_counter())
-        if len(arrivals) == len(requests):
-            frames.append(data)
-            complete.set()
+        self._arrivals.append(time.perf_counter())
+        if len(self._arrivals) == len(self._streams):
+            self.frame = data
+            self._complete.set()
 
-    subscribers = await subscribe(port, requests, received)
-    (poster,) = await posters(port, 1)
-    latencies, last = [], []
-    for number in range(_ROUNDS + 3):
-        arrivals.clear()
-        complete.clear()
+    async def hear(self, request: bytes, *, counts: bool = True) -> None:
+        """Publish one event and wait until everyone has it."""
+        self._arrivals.clear()
+        self._complete.clear()
         started = time.perf_counter()
-        poster.post(event(number))
-        await asyncio.wait_for(complete.wait(), 30)
-        if number >= 3:  # the first ones warm up
-            latencies += [arrival - started for arrival in arrivals]
-            last.append(arrivals[-1] - started)
+        self._poster.post(request)
+        await asyncio.wait_for(self._complete.wait(), 30)
         await asyncio.sleep(0.1)
-    for subscriber in subscribers:
-        subscriber.transport.close()
-    return latencies, last, frames[-1]
+        if counts:
+            self.latencies += [arrival - started for arrival in self._arrivals]
+            self.last.append(self._arrivals[-1] - started)
+
+
+async def side_by_side(
+    server: Server, bare: Bare, token: str, subscribers: int
+) -> tuple[Audience, Audience, int]:
+    """Rounds with either server in turn, so that whatever else this machine does meets both; and the memory used."""
+    ours, theirs = Audience(server), Audience(bare)
+    await ours.gather([stream_request(token)] * subscribers)
+    for number in range(_WARM_UP):
+        await ours.hear(send_request(token, number), counts=False)
+    rss_kib = server.rss_kib()
+    await theirs.gather([b"GET /all HTTP/1.1\r\n\r\n"] * subscribers)
+    for _ in range(_WARM_UP):
+        await theirs.hear(bare_post("/all", ours.frame), counts=False)
+    used = server.cpu_seconds(), bare.cpu_seconds()
+    for number in range(_ROUNDS):
+        await ours.hear(send_request(token, number))
+        await theirs.hear(bare_post("/all", ours.frame))
+    ours.cpu_seconds = server.cpu_seconds() - used[0]
+    theirs.cpu_seconds = bare.cpu_seconds() - used[1]
+    return ours, theirs, rss_kib
 
 
 async def at_rate(
@@ -122,29 +152,22 @@ async def at_rate(
 
 
 def one_user(folder: Path, subscribers: int) -> dict:
-    with serving(folder, users=1) as server:
+    with serving(folder, users=1) as server, Bare() as bare:
         (token,) = server.tokens(1)
         before = server.rss_kib()
-        requests = [stream_request(token)] * subscribers
-        peak: list[int] = []
-
-        def event(number: int) -> bytes:
-            peak.append(server.rss_kib())
-            return send_request(token, number)
-
-        latencies, last, frame = uvloop.run(rounds(server.port, requests, event))
-    with Bare() as port:
-        get = b"GET /all HTTP/1.1\r\n\r\n"
-        _, bare_last, _ = uvloop.run(rounds(port, [get] * subscribers, lambda _: bare_post("/all", frame)))
+        ours, theirs, rss_kib = uvloop.run(side_by_side(server, bare, token, subscribers))
     return {
         "scenario": "one_user",
         "subscribers": subscribers,
-        **percentiles(latencies),
-        "last_ms": middle(last),
-        "bare_last_ms": middle(bare_last),
-        "frame_bytes": len(frame),
-        "ratio_to_bare": round(middle(last) / middle(bare_last), 2),
-        "kib_per_connection": round((peak[3] - before) / subscribers, 1),
+        **percentiles(ours.latencies),
+        "last_ms": middle(ours.last),
+        "bare_last_ms": middle(theirs.last),
+        "ratio_to_bare": round(middle(ours.last) / middle(theirs.last), 2),
+        "cpu_ms": round(ours.cpu_seconds / _ROUNDS * 1000, 1),
+        "bare_cpu_ms": round(theirs.cpu_seconds / _ROUNDS * 1000, 1),
+        "cpu_ratio_to_bare": round(ours.cpu_seconds / theirs.cpu_seconds, 2),
+        "frame_bytes": len(ours.frame),
+        "kib_per_connection": round((rss_kib - before) / subscribers, 1),
     }
 
 
@@ -182,10 +205,10 @@ def many_users(folder: Path, users: int, per_second: float) -> dict:
         )
         after = server.rss_kib()
     key = _AFTER.findall(frame)[0]
-    with Bare() as port:
+    with Bare() as bare:
         bare_latencies, _ = uvloop.run(
             at_rate(
-                port,
+                bare.port,
                 [f"GET /{number} HTTP/1.1\r\n\r\n".encode() for number in range(1, users + 1)],
                 [
                     bare_post(f"/{owner}", frame.replace(key, one))

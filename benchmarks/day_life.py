@@ -1,0 +1,125 @@
+"""How a day is lived, and the ways in which its news is asked for."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from random import Random
+from typing import Any, Final
+
+from installation import options_at
+from tidings_sandbox.world import World
+from virtual import VirtualClock
+
+#: What happens to each person in a day: how often, and which of what an emulator can make happen.
+LIFE: Final[Mapping[str, tuple[tuple[int, tuple[str, ...]], ...]]] = {
+    "github": ((6, ("push", "issue_opened", "issue_commented", "pull_request_opened", "star")),),
+    "gmail": ((8, ("mail",)),),
+    "calendar": ((2, ("event_created", "event_moved", "event_cancelled", "answered")),),
+    "youtube": ((4, ("upload",)), (3, ("like",))),
+    "discord": ((4, ("message",)), (1, ("server_joined", "role_given"))),
+    "spotify": ((15, ("play",)),),  # five after one another
+}
+_FIRST_HOUR, _LAST_HOUR = 7, 23
+_AT_ONCE = {"spotify": 5}
+_SLOT_SECONDS = 240  # between two happenings of one person at one platform
+_FIVE_MINUTES = 300
+_LONGEST_STRETCH = 4
+_DAY_SECONDS = 86_400.0
+
+
+@dataclasses.dataclass(frozen=True)
+class Regime:
+    """A way to learn of news.
+
+    Attributes:
+        every_seconds: The interval at all platforms; 0 for the default of each.
+        stretch: By how much each default interval is longer.
+        strategies: As in the configuration.
+        is_limited: Whether the platforms' daily limits are in force.
+    """
+
+    name: str
+    every_seconds: int = 0
+    stretch: float = 1.0
+    strategies: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    is_limited: bool = True
+
+    @property
+    def longest_wait_seconds(self) -> float:
+        """After so long all that happened is told."""
+        return _DAY_SECONDS * 1.5 * max(1.0, self.stretch) if not self.every_seconds else 3.0 * _FIVE_MINUTES
+
+
+def regimes() -> list[Regime]:
+    """The ways that are compared."""
+    steady = {"polling": {"steady": True}}
+    return [
+        Regime("polling_default", strategies=steady, is_limited=False),
+        Regime("polling_5m", every_seconds=_FIVE_MINUTES, strategies=steady, is_limited=False),
+        Regime("tidings"),
+        Regime("tidings_rarer", stretch=2.0),
+    ]
+
+
+def options_in(regime: Regime, world: World, seed: int, users: int) -> Mapping[str, Mapping[str, Any]]:
+    """The connectors' options."""
+    made = options_at(world.emulators, seed, users)
+    for name, options in made.items():
+        for key, default in _INTERVALS[name].items():
+            seconds = regime.every_seconds or default * regime.stretch
+            if seconds != default:
+                options[key] = f"{seconds:.0f}s"
+        if not regime.is_limited:
+            options.update(_UNLIMITED.get(name, {}))
+    return made
+
+
+_HOUR: Final = 3600
+#: The options that say how often to ask, with their defaults in seconds.
+_INTERVALS: Final[Mapping[str, Mapping[str, float]]] = {
+    "github": {"poll_every": 6 * _HOUR},
+    "gmail": {"poll_every": _HOUR},
+    "calendar": {"poll_every": 2 * _HOUR},
+    "youtube": {"poll_every": 2 * _HOUR, "likes_every": 2 * _HOUR},
+    "discord": {"poll_every": 4 * _HOUR},
+    "spotify": {"poll_every": 0.5 * _HOUR, "saved_every": 4 * _HOUR},
+}
+#: What lifts a limit that tidings keeps to by itself.
+_UNLIMITED: Final[Mapping[str, Mapping[str, Any]]] = {
+    "spotify": {"daily_budget": 10_000_000},
+    "youtube": {"daily_budget": 10_000_000},
+}
+
+
+def default_interval(platform: str) -> float:
+    """How often a platform is asked where nothing pushes and nothing is known, in seconds."""
+    return _INTERVALS[platform]["poll_every"]
+
+
+async def live(world: World, clock: VirtualClock, day: datetime, chance: Random) -> None:
+    """Everything that happens to everybody on a day; returns at its end."""
+    moments = []
+    for person in world.stage.people:
+        for platform in world.emulators:
+            for count, kinds in LIFE[platform]:
+                moments += [
+                    (second, platform, chance.choice(kinds), person.key)
+                    for second in _instants(count, _AT_ONCE.get(platform, 1), chance)
+                ]
+    for second, platform, kind, key in sorted(moments):
+        await clock.until(day + timedelta(seconds=second))
+        world.act(platform, kind, key)
+    await clock.until(day + timedelta(days=1))
+
+
+def _instants(count: int, at_once: int, chance: Random) -> list[float]:
+    """Seconds of the day at which something happens, `at_once` times after one another."""
+    length = at_once * _SLOT_SECONDS
+    begins = chance.sample(range(_FIRST_HOUR * 3600, _LAST_HOUR * 3600, length), count // at_once)
+    return [
+        begin + number * _SLOT_SECONDS + chance.uniform(0, _SLOT_SECONDS / 4)
+        for begin in begins
+        for number in range(at_once)
+    ]
