@@ -20,7 +20,7 @@ run: .venv/.ok            ## start the server from config.yaml
 	.venv/bin/tidings serve
 
 test: .venv/.ok           ## the whole test suite
-	$(VPY) -m pytest -q
+	$(VPY) -m pytest -q -n 2 --dist loadfile
 
 lint: .venv/.ok           ## ruff and mypy, strict
 	.venv/bin/ruff check .

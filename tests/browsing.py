@@ -109,10 +109,10 @@ class Serving:
         link: The login link that the first start printed.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, config: str = CONFIG) -> None:
         port = _free_port()
         self.url = f"http://127.0.0.1:{port}"
-        self._commands = installed(folder, CONFIG.format(port=port))
+        self._commands = installed(folder, config.format(port=port))
         self._log = folder / "server.log"
         self.start()
         said = itertools.takewhile(bool, iter(self._stdout.readline, ""))
@@ -155,9 +155,9 @@ class Serving:
 
 
 @contextmanager
-def serving(folder: Path) -> Iterator[Serving]:
+def serving(folder: Path, config: str = CONFIG) -> Iterator[Serving]:
     """A server until the end, when it must stop in good order and have failed nowhere."""
-    server = Serving(folder)
+    server = Serving(folder, config)
     try:
         yield server
     finally:
@@ -229,7 +229,7 @@ async def visiting(browser: Browser, url: str, **options: Any) -> AsyncIterator[
         yield visitor
     finally:
         await context.close()
-    assert visitor.problems == []
+    assert visitor.problems == [], visitor.problems
 
 
 async def is_live(page: Page) -> None:

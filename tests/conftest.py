@@ -2,12 +2,38 @@
 
 from __future__ import annotations
 
+import random
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
+
+import canaries
+
+
+def pytest_configure() -> None:
+    canaries.begin()
 
 
 @pytest.fixture(scope="session")
 def anyio_backend() -> tuple[str, dict[str, Any]]:
     """Async tests run on plain asyncio."""
     return "asyncio", {"use_uvloop": False}
+
+
+@pytest.fixture(autouse=True)
+def chance(request: pytest.FixtureRequest) -> None:
+    """What is left to chance, such as jitter, is the same for a test each time."""
+    random.seed(request.node.nodeid)
+
+
+@pytest.fixture(autouse=True)
+def no_secret_leaves(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Nothing that a test makes tidings say or store may hold a secret in clear text."""
+    folder = request.getfixturevalue("tmp_path") if "tmp_path" in request.fixturenames else None
+    yield
+    if isinstance(folder, Path):
+        canaries.watch.scan_folder(folder)
+    found = canaries.watch.take()
+    assert not found, "\n".join(dict.fromkeys(found))

@@ -68,7 +68,7 @@ class Site:
 
 
 def settings(connectors: str) -> Settings:
-    text = f"plugins:\n  bus: {{still: }}\n  connectors:\n{textwrap.indent(connectors, '    ')}\n"
+    text = f"plugins:\n  bus: {{still: }}\n  connectors:\n{textwrap.indent(connectors, '    ')}\n  strategies: {{}}\n"
     Path("config.yaml").write_text(text)
     return load(Path("config.yaml"), {})
 

@@ -18,6 +18,7 @@ from typing import Any
 
 import httpx
 
+import canaries
 from tidings.testing.server import Hook
 
 CONFIG = """\
@@ -41,6 +42,7 @@ class ServerProcess:
     url: str
     token: str
     hooks: list[Hook]
+    log: Path
 
     def stop(self) -> int:
         """SIGTERM; the exit code."""
@@ -57,6 +59,7 @@ class ServerProcess:
         self.process.wait()
         assert self.process.stdout is not None
         self.process.stdout.close()
+        canaries.watch.scan(self.log)
 
     def client(self) -> httpx.AsyncClient:
         limits = httpx.Limits(max_connections=None)
@@ -111,7 +114,7 @@ def start(
         raise RuntimeError(f"The server did not start:\n{log.read_text()[-3000:]}")
     said = json.loads(line)
     hooks = [Hook(**hook) for hook in said["hooks"]]
-    return ServerProcess(process, said["pid"], said["url"], said["token"], hooks)
+    return ServerProcess(process, said["pid"], said["url"], said["token"], hooks, log)
 
 
 async def _serve(folder: Path, synchronous: str) -> None:
@@ -123,7 +126,9 @@ async def _serve(folder: Path, synchronous: str) -> None:
     from tidings.registrations import add_registration
     from tidings.runtime import running
     from tidings.server import HttpServer, bind
+    from tidings.testing.listening import overheard
 
+    canaries.begin(tell=lambda found: print(f"{canaries.PLANTED}: {found}", file=sys.stderr, flush=True))
     settings = load(folder / "config.yaml")
     log = logs.configure(format="json", level="info")
     loaded = load_plugins(settings)
@@ -149,7 +154,9 @@ async def _serve(folder: Path, synchronous: str) -> None:
             people.write_text(json.dumps(await services.writer.run_unit(add)))
         said = json.loads(people.read_text())
         said |= {"url": f"http://127.0.0.1:{settings.server.port}", "pid": os.getpid()}
-        server = HttpServer(services, started=lambda: print(json.dumps(said), flush=True))
+        server = HttpServer(
+            services, started=lambda: print(json.dumps(said), flush=True), protocol=overheard()
+        )
         await server.serve([bind(settings)])
 
 

@@ -1,6 +1,5 @@
 """A database in a file of its own, with its writer and a clock that stands still."""
 
-import asyncio
 import dataclasses
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -46,12 +45,11 @@ async def opened(folder: Path) -> AsyncIterator[Store]:
     await database.write(schema.metadata.create_all)
     health = Health(clock, structlog.get_logger()).component("database")
     writer = Writer(database, health, clock.monotonic)
-    running = asyncio.create_task(writer.run())
     try:
         yield Store(database, writer, clock)
     finally:
         writer.close()
-        await running
+        await writer.drained()
         await database.close()
 
 

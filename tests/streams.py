@@ -11,7 +11,8 @@ from typing import Any
 import structlog
 
 from stores import Store, opened
-from tidings.contracts import Bus, Item, Principal, Selection, Sink
+from tidings.asgi import step
+from tidings.contracts import Bus, Item, Notice, Principal, Selection, Sink
 from tidings.event import Cursor, Entry, Event, Gap, UserId
 from tidings.fanout import Fanout
 from tidings.health import Health
@@ -30,6 +31,8 @@ class Client(Sink):
         self.frames: list[bytes] = []
         self.finished: list[str] = []
         self.fails = False
+        self.position: Cursor | None = None  # told on opening, as a transport does
+        self.behind = asyncio.Event()  # a frame had to wait
         self._open = asyncio.Event()
         self._open.set()
 
@@ -45,7 +48,8 @@ class Client(Sink):
         if self._open.is_set():
             self.frames.append(frame)
             return None
-        return self._later(frame)
+        self.behind.set()
+        return step(self._later(frame))[1]
 
     async def _later(self, frame: bytes) -> None:
         await self._open.wait()
@@ -53,6 +57,9 @@ class Client(Sink):
 
     def gap(self, gap: Gap, cursor: Cursor) -> bytes:
         return f"gap:{gap.from_seq}-{gap.to_seq}:{gap.reason};".encode()
+
+    def notice(self, notice: Notice) -> bytes:
+        return b"notice:%b;" % notice.data
 
     async def finish(self, reason: str) -> None:
         self.finished.append(reason)
@@ -110,9 +117,13 @@ class Scene:
         subscription = await self.fanout.open(
             principal, client, after=after, selection=selection, encode=frame, transport="test"
         )
-        self._started[subscription] = client
-        subscription.start()
+        self.start(subscription, client)
         return subscription
+
+    def start(self, subscription: LiveSubscription, client: Client) -> None:
+        self._started[subscription] = client
+        client.position = subscription.cursor
+        subscription.start()
 
     async def settle(self) -> None:
         """Until nothing moves any more."""

@@ -93,6 +93,35 @@ async def test_a_message_that_is_refused_stays_in_the_dialog_and_says_why(
     await expect(cards(page).get_by_role("heading")).to_have_text("A file")
 
 
+async def test_a_message_whose_answer_was_lost_is_not_sent_twice_by_trying_again(
+    visitor: Visitor, person: Person, page: Page
+) -> None:
+    visitor.foresee(r"net::ERR_FAILED")
+    keys: list[str] = []
+
+    async def lose_the_first_answer(route: Route) -> None:
+        keys.append(route.request.headers["idempotency-key"])
+        answer = await route.fetch()
+        await (route.abort() if len(keys) == 1 else route.fulfill(response=answer))
+
+    async def write(title: str) -> None:
+        await page.get_by_role("button", name="Send yourself a message").first.click()
+        await page.get_by_label("Title").fill(title)
+        await page.keyboard.press("Enter")
+
+    await page.route("**/api/sse/send", lose_the_first_answer)
+    await write("Milk")
+    await expect(page.get_by_role("alert")).to_have_text("Not sent. The server does not answer.")
+    await page.get_by_label("Title").press("Enter")
+    await expect(page.get_by_role("dialog")).to_be_hidden()
+    assert len(await person.journal()) == 1
+
+    await write("Milk")  # once more on purpose
+    await expect(page.get_by_role("dialog")).to_be_hidden()
+    assert len(await person.journal()) == 2
+    assert keys[0] == keys[1] != keys[2]
+
+
 @pytest.fixture
 def mortal(chromium: str, tmp_path: Path) -> Iterator[tuple[Serving, Person]]:
     """A server to be stopped, and somebody there."""

@@ -28,9 +28,7 @@ from tidings.sessions import (
     csrf_token,
     digest,
     end_session,
-    end_sessions,
     find_sessions,
-    remove_expired,
     sign_in,
 )
 
@@ -241,36 +239,6 @@ async def test_signing_out_ends_one_session_and_announces_it_once(store: Store):
     left = await store.read(lambda connection: find_sessions(connection, hashes))
     assert list(left) == [hashes[1]]
     assert await store.read(lambda connection: counted(connection, RIGHTS_CHANGED)) == 1
-
-
-async def test_all_sessions_and_links_of_a_user_can_be_ended(store: Store):
-    anna, bert = await store.add_user("anna"), await store.add_user("bert")
-    link, others = await link_for(store, anna.id), await link_for(store, bert.id)
-    await signed_in(store, await link_for(store, anna.id))
-    assert await store.write(lambda connection: end_sessions(connection, anna.id)) == 1
-    assert await signed_in(store, link) is None
-    assert await signed_in(store, others) is not None
-
-
-async def test_expired_links_and_sessions_are_removed(store: Store):
-    anna = await store.add_user("anna")
-    await signed_in(store, await link_for(store, anna.id))
-    await link_for(store, anna.id)
-    await store.clock.advance(timedelta(days=2).total_seconds())
-
-    async def rows() -> tuple[int, int]:
-        now = store.clock.now()
-        await store.write(lambda connection: remove_expired(connection, now=now))
-        return await store.read(
-            lambda connection: (
-                len(connection.execute(select(schema.sessions)).all()),
-                len(connection.execute(select(schema.login_links)).all()),
-            )
-        )
-
-    assert await rows() == (1, 0)
-    await store.clock.advance(timedelta(days=28).total_seconds())
-    assert await rows() == (0, 0)
 
 
 def test_the_cookie_is_kept_from_scripts_and_bound_to_the_host_under_https():

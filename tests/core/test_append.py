@@ -9,9 +9,9 @@ import pytest
 from sqlalchemy import Connection, select
 
 from stores import Store, opened
-from tidings.append import request_job
 from tidings.contracts import Checkpoint, DeliveryKey, Item, JobRequest
 from tidings.event import Event, UserId
+from tidings.jobs import request_job
 from tidings.journal import SqlJournal
 from tidings.schema import checkpoints, deliveries, jobs, to_stored
 

@@ -113,12 +113,12 @@ def test_tail_goes_on_behind_a_cursor(cli: Commands) -> None:
 
 
 def test_tail_shows_only_the_types_and_platforms_asked_for(cli: Commands) -> None:
-    rare = [happened("rare", "r", kind="com.acme.rare"), happened("other", "o", platform="other")]
+    rare = [happened("rare", "r", kind="com.acme.rare"), happened("other", "o", platform="tidings")]
     append(cli, [*rare, *[happened(f"n{number}", str(number)) for number in range(150)]])
     assert titles(cli.done("tail", "--types", "*.rare", "--json", "-n", "1", "--limit", "1")) == ["rare"]
-    assert titles(cli.done("tail", "--platforms", "other", "--after", "0", "--json", "--limit", "1")) == [
-        "other"
-    ]
+    for platforms in ("tidings", "github, tidings"):
+        options = ("--platforms", platforms, "--after", "0", "--json", "--limit", "1")
+        assert titles(cli.done("tail", *options)) == ["other"]
 
 
 def test_a_line_tells_when_where_what_and_the_address(cli: Commands) -> None:
@@ -151,6 +151,11 @@ def test_tail_tells_of_a_gap_beside_the_events(cli: Commands) -> None:
         (["--types", "com.github!"], "is not a pattern"),
         (["--after", "0", "-n", "3"], "exclude each other"),
         (["--limit", "0"], "--limit"),
+        (
+            ["--platforms", "github,gihtub"],
+            "no platform 'gihtub' here. Known: github, tidings. Did you mean 'github'?",
+        ),
+        (["--platforms", "acme", "--limit", "1"], "no platform 'acme' here. Known: github, tidings."),
     ],
 )
 def test_tail_refuses_what_it_can_not_read(cli: Commands, options: list[str], said: str) -> None:

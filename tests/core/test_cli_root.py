@@ -111,6 +111,7 @@ def test_the_configuration_is_found_by_option_variable_folder_and_environment(
     monkeypatch.setenv("TIDINGS_CONFIG", str(tmp_path / "variable" / "config.yaml"))
 
     def database(*options: str) -> str:
+        CliRunner().invoke(root, [*options, "db", "upgrade"])
         result = CliRunner().invoke(root, [*options, "db", "info", "--json"])
         assert result.exit_code == 0, result.output
         return Path(result.stdout.partition('"path": "')[2].partition('"')[0]).parent.name
@@ -152,6 +153,7 @@ def test_the_command_to_copy_names_the_configuration_only_where_it_must(
 def test_an_expected_failure_is_plain_lines_and_exit_code_1(
     cli: Commands, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    cli.done("db", "upgrade")
     monkeypatch.setattr(users, "list_users", _raising(Unavailable("The disk is gone.\nPut it \x1b[31mback.")))
     assert cli.failed("user", "list") == "tidings: The disk is gone.\ntidings: Put it \ufffd[31mback.\n"
 
@@ -160,6 +162,7 @@ def test_a_task_groups_wrapping_of_an_expected_failure_is_taken_off(
     cli: Commands, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     wrapped = ExceptionGroup("unhandled errors", [ExceptionGroup("inner", [Unavailable("No disk.")])])
+    cli.done("db", "upgrade")
     monkeypatch.setattr(users, "list_users", _raising(wrapped))
     assert cli.failed("user", "list") == "tidings: No disk.\n"
 
@@ -167,6 +170,7 @@ def test_a_task_groups_wrapping_of_an_expected_failure_is_taken_off(
 def test_a_defect_shows_its_traceback_and_asks_for_a_report(
     cli: Commands, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    cli.done("db", "upgrade")
     monkeypatch.setattr(users, "list_users", _raising(ZeroDivisionError("oops")))
     result = cli("user", "list")
     assert result.exit_code == 1
@@ -178,7 +182,7 @@ def test_a_defect_shows_its_traceback_and_asks_for_a_report(
 def test_a_folder_that_can_not_be_made_is_named_without_a_traceback(cli: Commands) -> None:
     (cli.folder / "file").touch()
     cli.config.write_text("database: sqlite+aiosqlite:///file/tidings.db\n" + CONFIG)
-    assert str(cli.folder / "file") in cli.failed("user", "list")
+    assert str(cli.folder / "file") in cli.failed("db", "upgrade")
 
 
 def test_a_file_that_is_no_database_is_told_without_a_traceback(cli: Commands) -> None:
@@ -189,6 +193,7 @@ def test_a_file_that_is_no_database_is_told_without_a_traceback(cli: Commands) -
 def test_output_that_finds_no_space_is_told_without_a_traceback(
     cli: Commands, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    cli.done("db", "upgrade")
     monkeypatch.setattr(users, "list_users", _raising(OSError(errno.ENOSPC, "No space left on device")))
     assert "the disk is full" in cli.failed("user", "list")
 

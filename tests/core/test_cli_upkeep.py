@@ -104,6 +104,23 @@ def test_check_warns_where_nothing_can_come_in_or_go_out(cli: Commands) -> None:
     assert "no connector" in cli("check").stderr
 
 
+def test_check_warns_of_a_secret_that_can_be_guessed_and_shows_where_but_not_what(cli: Commands) -> None:
+    for secret, warned in (("fifteen-letters", True), ("sixteen-letters!", False), ("", False)):
+        cli.config.write_text(CONFIG.replace("github: {}", f'github: {{webhook_secret: "{secret}"}}'))
+        said = cli("check").stderr
+        place = f"Warning: {cli.config}:4:41: plugins.connectors.github.webhook_secret: this has fewer than 16 char"
+        assert (place in said) == warned
+        assert not secret or secret not in said
+
+
+def test_check_warns_of_a_largest_body_that_lacks_its_unit(cli: Commands) -> None:
+    cli.config.write_text(CONFIG + "limits: {max_body: 25}\n")
+    assert "limits.max_body is 25 bytes, so" in cli("check").stderr
+    assert "Did you mean 25MiB?" in cli("check").stderr
+    cli.config.write_text(CONFIG + "limits: {max_body: 1KiB}\n")
+    assert cli("check").stderr == ""
+
+
 def test_check_finds_a_database_of_a_newer_version(cli: Commands) -> None:
     cli.done("db", "upgrade")
     with sqlite3.connect(cli.folder / "tidings.db") as connection:
@@ -206,6 +223,31 @@ def test_a_restored_database_begins_a_new_epoch_for_every_journal(cli: Commands)
     after = epochs()
     assert [user for user, _ in after] == [user for user, _ in before]
     assert not {epoch for _, epoch in before} & {epoch for _, epoch in after}
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "user list", "user link me", "user remove me --yes",
+        "token list", "token create me --scope read", "token revoke 1",
+        "webhook list", "webhook add github me", "webhook remove whk1",
+        "tail", "send-sample",
+        "db info", "db check", "db prune", "db restored",
+    ],
+)  # fmt: skip
+def test_a_command_that_needs_a_database_says_how_to_make_one_and_makes_none(
+    cli: Commands, command: str
+) -> None:
+    said = cli.failed(*command.split())
+    assert f"There is no database at {cli.folder / 'tidings.db'}. Run `tidings serve`" in said
+    assert "tidings db upgrade" in said
+    assert [path.name for path in cli.folder.iterdir()] == ["config.yaml"]
+
+
+@pytest.mark.parametrize("command", ["user add alice", "db upgrade"])
+def test_a_command_that_begins_an_installation_makes_the_database(cli: Commands, command: str) -> None:
+    cli.done(*command.split())
+    assert json.loads(cli.done("db", "info", "--json"))["path"] == str(cli.folder / "tidings.db")
 
 
 def test_whichever_command_comes_first_makes_the_database_for_its_owner_alone(cli: Commands) -> None:

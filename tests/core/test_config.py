@@ -255,11 +255,24 @@ def test_the_shipped_file_needs_nothing_in_the_environment_and_says_the_defaults
     loaded = load(SHIPPED, {})
     assert [choice.key for choice in loaded.plugins] == [
         "connector/github",
+        "connector/gmail",
+        "connector/slack",
+        "connector/calendar",
+        "connector/youtube",
+        "connector/discord",
+        "connector/spotify",
+        "strategy/webhook",
+        "strategy/polling",
         "transport/sse",
         "bus/local",
         "extra/dashboard",
+        "extra/sandbox",
     ]
-    assert loaded.plugins[0].options == {"webhook_secret": None}
+    assert loaded.plugins[0].options == {
+        "webhook_secret": None,
+        "client_id": None,
+        "client_secret": None,
+    }
     defaults = Settings(database=loaded.database)
     assert loaded.model_copy(update={"plugins": ()}) == defaults
     assert loaded.database_path == SHIPPED.parent / "tidings.db"
@@ -279,6 +292,15 @@ def test_every_key_is_in_the_shipped_file_and_works_when_its_comment_sign_is_rem
 def test_an_empty_section_has_its_defaults(text: str) -> None:
     loaded = settings(text)
     assert loaded == Settings(database=loaded.database, plugins=loaded.plugins)
+    assert {choice.key for choice in loaded.plugins} == {
+        "strategy/webhook",
+        "strategy/polling",
+        "bus/local",
+    }
+
+
+def test_no_strategy_at_all_can_be_chosen_but_there_is_always_a_bus() -> None:
+    loaded = settings("plugins: {strategies: {}, bus: {}}")
     assert [choice.key for choice in loaded.plugins] == ["bus/local"]
 
 
@@ -386,6 +408,8 @@ plugins:
         ("extra/b", False),
         ("extra/a", False),
         ("connector/github", True),
+        ("strategy/webhook", False),
+        ("strategy/polling", False),
         ("bus/local", True),
     ]
     assert choices[0].options == {"x": [1, "no", "1:30"]}

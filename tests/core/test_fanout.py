@@ -73,10 +73,41 @@ async def test_what_is_committed_between_opening_and_starting_is_not_missed(scen
     )
     await scene.append(3)
     await scene.settle()
-    subscription.start()
+    scene.start(subscription, client)
     await scene.append(1)
     await scene.settle()
     assert client.seqs == [1, 2, 3, 4]
+
+
+async def test_a_journal_that_grows_past_a_cursor_that_was_never_given_does_not_make_it_good(
+    scene: Scene,
+) -> None:
+    await scene.append(3)
+    epoch = (await scene.journal.head(scene.alice)).epoch
+    client = Client()
+    principal = (await scene.open(Client())).principal
+    subscription = await scene.fanout.open(
+        principal, client, after=Cursor(epoch, 5), selection=TypeSelection(), encode=frame, transport="test"
+    )
+    await scene.append(4)
+    scene.start(subscription, client)
+    await scene.settle()
+    assert client.told == ["gap:1-0:restored", "1", "2", "3", "4", "5", "6", "7"]
+
+
+async def test_the_position_told_on_opening_keeps_such_a_cursor_foreign_for_who_leaves_too_soon(
+    scene: Scene,
+) -> None:
+    await scene.append(3)
+    epoch = (await scene.journal.head(scene.alice)).epoch
+    leaves, returns = Client(), Client()
+    leaves.pause()
+    (await scene.open(leaves, after=Cursor(epoch, 5))).close()
+    await scene.append(4)
+    await scene.open(returns, after=Cursor.parse(str(leaves.position)))
+    await scene.settle()
+    assert leaves.told == []
+    assert returns.told == ["gap:1-0:restored", "1", "2", "3", "4", "5", "6", "7"]
 
 
 async def test_a_burst_beyond_what_memory_keeps_is_read_from_the_journal(

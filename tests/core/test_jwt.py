@@ -113,6 +113,31 @@ def test_a_claim_that_is_missing_or_wrong_is_refused(changes: dict[str, Any]):
 
 
 @pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"exp": NOW.timestamp() - 1}, "The JWT has expired."),
+        ({"exp": NOW.timestamp() - 3600}, "The JWT has expired."),
+        ({"aud": "planted"}, "The JWT is for another audience: its 'aud' is not auth.jwt.audience"),
+        ({"aud": ["planted"]}, "The JWT is for another audience: its 'aud' is not auth.jwt.audience"),
+        ({"iss": "planted"}, "The JWT is from another issuer: its 'iss' is not auth.jwt.issuer"),
+        ({"nbf": NOW.timestamp() + 60}, "The JWT is not valid yet: its 'nbf' is in the future"),
+        ({"iat": NOW.timestamp() + 60}, "The JWT is not valid yet: its 'iat' is in the future"),
+        ({"aud": ..., "sub": ...}, "The JWT lacks a claim: aud,sub."),
+        ({"sub": ["planted"]}, "The JWT's claim 'sub' is not acceptable."),
+    ],
+)
+def test_a_refusal_says_which_claim_is_wrong_and_why_but_not_what_it_holds(
+    changes: dict[str, Any], reason: str
+):
+    text = token(claims(**changes))
+    with pytest.raises(Denied) as caught:
+        VERIFIER.verify(text, NOW)
+    said = str(caught.value)
+    assert said.startswith(reason)
+    assert not any(secret in said for secret in ("planted", *text.split("."), "https://app.example"))
+
+
+@pytest.mark.parametrize(
     "text",
     [
         token(alg="none"),

@@ -30,7 +30,7 @@ async def scene(tmp_path: Path) -> AsyncIterator[Scene]:
 def _messages(scene: Scene) -> tuple[Messages, Scheduler]:
     log = structlog.wrap_logger(None, processors=[_drop])
     store = scene.store
-    scheduler = Scheduler(store.database, store.writer, store.clock, log, Metrics())
+    scheduler = Scheduler(scene.journal, store.writer, store.clock, log, Metrics())
     return Messages(scene.journal, store.writer, scheduler, store.clock), scheduler
 
 

@@ -1,4 +1,5 @@
 from collections.abc import AsyncIterator
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -6,6 +7,8 @@ from sqlalchemy import update
 
 from stores import Store, opened, stored_bytes
 from tidings.accounts import remove_user
+from tidings.contracts import Target as Octo
+from tidings.contracts import Upstream
 from tidings.errors import NotFound
 from tidings.event import UserId
 from tidings.facts import REGISTRATIONS_CHANGED, counted
@@ -16,9 +19,10 @@ from tidings.registrations import (
     find_target,
     list_registrations,
     remove_registration,
-    secrets_exist,
 )
 from tidings.schema import platform_webhooks
+from tidings.sealed import secrets_exist
+from tidings.upstreams import note_failure, note_upstream, platform_registrations, registered_connections
 from tidings.vault import Vault, VaultError
 
 VAULT = Vault(KeyRing({"a": b"a" * 32}))
@@ -146,3 +150,61 @@ async def test_every_change_is_announced(store: Store):
     await store.write(lambda c: remove_user(c, anna.id))
     counts.append(await announced())
     assert counts == [0, 1, 2, 3, 4]
+
+
+async def test_a_connection_s_registration_is_for_its_own_address_alone(store: Store):
+    anna = await store.add_user("anna")
+    now = store.clock.now()
+    registration_id, secret = await store.write(
+        lambda connection: add_registration(
+            connection,
+            VAULT,
+            user_id=anna.id,
+            platform="github",
+            now=now,
+            connection_id="con1",
+            target="repo:1",
+        )
+    )
+    found = await find(store, registration_id)
+    assert (found.connection_id, found.secrets) == ("con1", (secret.encode(),))
+    assert await find(store, "anna") == Target(anna.id, "anna", "user:1:github", ())
+    (row,) = await store.read(lambda connection: platform_registrations(connection, "con1"))
+    assert (row.target, row.state, row.upstream, row.delivers(now)) == ("repo:1", "wanted", None, False)
+    assert await store.read(registered_connections) == {"con1"}
+
+
+async def test_how_a_registration_stands_at_the_platform_is_kept(store: Store):
+    anna = await store.add_user("anna")
+    now = store.clock.now()
+    later = now + timedelta(days=1)
+    upstream = Upstream(
+        id="7",
+        target=Octo("repo:1", "octo/hello"),
+        kinds=frozenset({"push"}),
+        expires_at=later,
+        data={"x": 1},
+    )
+
+    def work(connection) -> str:
+        values = {"user_id": anna.id, "platform": "github", "now": now}
+        registration_id, _ = add_registration(
+            connection, VAULT, connection_id="con1", target="repo:1", **values
+        )
+        note_upstream(connection, registration_id, upstream, renewed=True, now=now)
+        return registration_id
+
+    registration_id = await store.write(work)
+
+    async def row():
+        return (await store.read(lambda connection: platform_registrations(connection, "con1")))[0]
+
+    first = await row()
+    assert (first.upstream, first.renewed_at, first.checked_at) == (upstream, now, now)
+    assert [first.delivers(now), first.delivers(later)] == [True, False]
+    await store.write(lambda connection: note_failure(connection, registration_id, "No admin.", later))
+    assert ((await row()).state, (await row()).problem, (await row()).upstream) == (
+        "failed",
+        "No admin.",
+        None,
+    )

@@ -1,14 +1,16 @@
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from streams import Client, Scene, scene_in
+from streams import Client, Scene, frame, scene_in
 from tidings.accounts import remove_user
-from tidings.contracts import Page
+from tidings.contracts import Notice, Page
 from tidings.errors import Unavailable
 from tidings.event import OLDEST, Cursor
 from tidings.retention import Policy, Retention
@@ -120,6 +122,79 @@ async def test_a_heartbeat_that_must_wait_makes_the_stream_lag(scene: Scene) -> 
     client.resume()
     await scene.settle()
     assert client.seqs == [0, 1, 2, 3]
+
+
+class Slow:
+    """Reading that waits until it may."""
+
+    def __init__(self, scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.may = asyncio.Event()
+        self._read = scene.journal.read
+        monkeypatch.setattr(scene.journal, "read", self.read)
+
+    async def read(self, *arguments: Any, **options: Any) -> Page:
+        await self.may.wait()
+        return await self._read(*arguments, **options)
+
+
+async def test_a_heartbeat_goes_out_while_the_journal_is_read(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await scene.append(3)
+    reading, client = Slow(scene, monkeypatch), Client()
+    stream = await scene.open(client, after=OLDEST)
+    assert stream.offer(b"0;")
+    assert (client.seqs, stream.state) == ([0], "reading")
+    reading.may.set()
+    await scene.settle()
+    assert (client.seqs, stream.state) == ([0, 1, 2, 3], "live")
+
+
+async def test_what_was_read_waits_for_a_heartbeat_that_must_wait(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await scene.append(3)
+    reading, client = Slow(scene, monkeypatch), Client()
+    stream = await scene.open(client, after=OLDEST)
+    client.pause()
+    assert stream.offer(b"0;")
+    assert not stream.offer(b"0;")
+    reading.may.set()
+    await scene.settle()
+    assert (client.told, stream.state) == ([], "reading")
+    client.resume()
+    await scene.settle()
+    assert (client.seqs, stream.state) == ([0, 1, 2, 3], "live")
+    assert stream.offer(b"4;")
+    assert client.seqs[-1] == 4
+
+
+async def test_no_heartbeat_comes_between_a_frame_that_was_read_and_a_slow_client(scene: Scene) -> None:
+    await scene.append(3)
+    client = Client()
+    client.pause()
+    stream = await scene.open(client, after=OLDEST)
+    await asyncio.wait_for(client.behind.wait(), 5)
+    assert not stream.offer(b"0;")
+    client.resume()
+    await scene.settle()
+    assert client.seqs == [1, 2, 3]
+    assert stream.offer(b"0;")
+
+
+async def test_before_a_stream_starts_nothing_is_written(scene: Scene) -> None:
+    client = Client()
+    principal = (await scene.open(Client())).principal
+    stream = await scene.fanout.open(
+        principal, client, after=None, selection=TypeSelection(), encode=frame, transport="test"
+    )
+    notice = Notice(scene.alice, "token_refresh", "org.tidings.token.refreshed", "x", b"{}")
+    assert not stream.offer(b"0;")
+    stream.tell(notice)
+    assert client.told == []
+    scene.start(stream, client)
+    stream.tell(notice)
+    assert client.told == ["notice:{}"]
 
 
 async def test_a_stream_that_was_closed_gets_nothing_more(scene: Scene) -> None:

@@ -4,6 +4,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
+import structlog
 from sqlalchemy import select
 
 from stores import Store, opened, stored_bytes
@@ -12,6 +13,7 @@ from tidings.api_tokens import add_token, find_tokens, revoke_token
 from tidings.contracts import Principal
 from tidings.errors import Denied
 from tidings.event import UserId
+from tidings.retention import Policy, Retention
 from tidings.schema import tickets
 from tidings.sessions import digest, end_session
 from tidings.tickets import (
@@ -20,7 +22,6 @@ from tidings.tickets import (
     extend_tickets,
     find_ticket,
     issue_ticket,
-    remove_expired,
 )
 
 HOME, OTHER = "/api/sse/stream", "/api/sse/stream?types=com.github.*"
@@ -198,8 +199,7 @@ async def test_tickets_that_serve_nothing_are_removed(store: Store):
     used = await issue(store, owner)
     await issue(store, owner)
     await use(store, used)
-    await store.clock.advance(30)
-    now = store.clock.now()
-    await store.write(lambda c: remove_expired(c, now=now))
+    await store.clock.advance(31)
+    await Retention(store.writer, store.clock, structlog.get_logger(), Policy(None, None)).cut()
     rows = await store.read(lambda c: list(c.execute(select(tickets.c.ticket_hash)).scalars()))
     assert rows == [digest(used)]

@@ -2,21 +2,27 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Collection, Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import insert, select
 
 from streams import Scene, scene_in
-from tidings.contracts import Connector, Keys, Parsed, Receives, WebhookRequest
+from tidings.contracts import Connector, Hint, Keys, Parsed, Receives, Reply, WebhookRequest
 from tidings.durations import Rate
 from tidings.errors import Rejected, Unavailable
 from tidings.event import Event, UserId
+from tidings.hints import read_hints
+from tidings.keysets import KeySets
+from tidings.lookups import Lookups
 from tidings.metrics import Metrics
+from tidings.outbound import Outbound
 from tidings.ratelimit import Limiter
-from tidings.registrations import Target
+from tidings.registrations import Target, find_addressed
+from tidings.schema import connection_addresses, jobs
 from tidings.webhooks import Webhooks
 
 
@@ -41,7 +47,21 @@ class Parrot(Connector, Receives):
             Event(id=f"parrot:{n}", type="com.parrot", source="//p", platform="parrot", data={})
             for n in wish["events"]
         ]
-        return Parsed(events, wish.get("delivery", ""), "talk")
+        addresses = tuple(wish.get("addresses", ()))
+        return Parsed(
+            events,
+            wish.get("delivery", ""),
+            "talk",
+            addresses,
+            wish.get("signal", ""),
+            Hint(tuple(wish["hint"])) if "hint" in wish else None,
+            Reply(204) if "empty" in wish else Reply(202, b"pong") if "pong" in wish else None,
+            tuple(wish.get("apart_from", ())),
+            datetime.fromisoformat(wish["signalled_at"]) if "signalled_at" in wish else None,
+        )
+
+    def unknown(self, request: WebhookRequest) -> Reply | None:
+        return Reply(200, b"gone") if request.headers.get("x-secret") == "stale" else None
 
     def sample(self, keys: Keys, now: datetime, serial: str) -> WebhookRequest:
         raise AssertionError("nobody asks a parrot for a sample")
@@ -50,6 +70,34 @@ class Parrot(Connector, Receives):
 class Mute(Connector):
     platform = "mute"
     display_name = "Mute"
+
+
+class Account:
+    """Keeps account of deliveries."""
+
+    def __init__(self) -> None:
+        self.taken: list[tuple[str, str, bool]] = []
+        self.untaken: list[str] = []
+        self.signals: list[tuple[str, Collection[str], str]] = []
+        self.signalled_at: list[datetime | None] = []
+        self.refuses = False
+
+    def delivered(self, connection_id: str, registration_id: str, now: datetime, *, has_news: bool) -> None:
+        self.taken.append((connection_id, registration_id, has_news))
+
+    def failed(self, connection_id: str) -> None:
+        self.untaken.append(connection_id)
+
+    def failed_common(self, platform: str) -> None:
+        self.untaken.append(f"common:{platform}")
+
+    async def signal(
+        self, signal: str, connection_ids: Collection[str], registration_id: str, at: datetime | None = None
+    ) -> None:
+        if self.refuses:
+            raise Unavailable("The database is away.")
+        self.signals.append((signal, connection_ids, registration_id))
+        self.signalled_at.append(at)
 
 
 class Desk:
@@ -61,13 +109,18 @@ class Desk:
             ("parrot", "hook"): Target(scene.alice, "alice", "hook", (b"secret",)),
             ("parrot", "open"): Target(scene.bob, "bob", "user:2:parrot", ()),
             ("parrot", "ghost"): Target(UserId(999), "ghost", "ghost", (b"secret",)),
+            ("parrot", "con"): Target(scene.bob, "bob", "whk", (b"secret",), "con1", "repo:7"),
         }
         self.asked: list[tuple[str, str]] = []
         self.before_answering: list[asyncio.Event] = []
+        self.account = Account()
         options = {"most_bytes": 1000, "failures": None, "registration_limits": None, **limits}
         self.webhooks = Webhooks(
             {"parrot": Parrot(), "mute": Mute()},
             self,  # type: ignore[arg-type] - has the one method that is used
+            Lookups(scene.store.database, find_addressed),
+            self.account,
+            KeySets(Outbound(), scene.store.clock),
             scene.journal,
             scene.store.clock,
             scene.log,
@@ -100,8 +153,8 @@ class Desk:
         scope = {
             "type": "http",
             "method": "POST",
-            "path": f"/api/webhooks/{platform}/{ref}",
-            "path_params": {"platform": platform, "ref": ref},
+            "path": f"/api/webhooks/{platform}/{ref}".removesuffix("/"),
+            "path_params": {"platform": platform, **({"ref": ref} if ref else {})},
             "query_string": b"",
             "headers": [(name.encode(), text.encode()) for name, text in named.items()],
             "client": (address, 1234),
@@ -117,7 +170,9 @@ class Desk:
         if not sent:
             return 0, {}, {}
         answered = {name.decode(): value.decode() for name, value in sent[0]["headers"]}
-        return sent[0]["status"], json.loads(sent[1]["body"]), answered
+        self.body = sent[1]["body"]
+        is_json = answered.get("content-type") == "application/json"
+        return sent[0]["status"], json.loads(self.body) if is_json else {}, answered
 
     async def seq(self, user: UserId) -> int:
         return (await self.scene.journal.head(user)).seq
@@ -141,6 +196,32 @@ async def test_a_signed_delivery_is_stored_before_it_is_answered(scene: Scene) -
 async def test_a_delivery_without_news_is_taken(scene: Scene) -> None:
     status, answer, _ = await Desk(scene).post(body={"events": []})
     assert (status, answer) == (200, {"status": "stored", "events": 0, "duplicate": False})
+
+
+async def test_a_hint_is_kept_with_the_delivery_that_brought_it(scene: Scene) -> None:
+    desk = Desk(scene)
+    await desk.post("con", {"events": [], "delivery": "1", "hint": []})
+    await desk.post("con", {"events": [], "delivery": "1", "hint": []})  # sent again: no news
+    await desk.post("con", {"events": [], "delivery": "2", "hint": []})
+    await desk.post("con", {"events": [], "delivery": "3", "hint": ["repo:8"]})
+    await desk.post("hook", {"events": [], "hint": []})  # a person made it: there is nothing to ask
+    hints = await scene.store.read(lambda sql: read_hints(sql, scene.bob, "con1"))
+    assert hints == {"repo:7": 2, "repo:8": 1}
+    wanted = await scene.store.read(
+        lambda sql: sql.execute(select(jobs.c.kind, jobs.c.key, jobs.c.platform, jobs.c.wanted)).all()
+    )
+    assert [tuple(row) for row in wanted] == [("sync", "con1", "parrot", 3)]
+
+
+async def test_a_platform_gets_the_answer_that_it_takes(scene: Scene) -> None:
+    desk = Desk(scene)
+    status, _, headers = await desk.post(body={"events": [1], "empty": True})
+    assert (status, desk.body) == (204, b"")
+    assert "content-length" not in headers
+    assert "content-type" in headers  # Discord wants one even where nothing follows
+    status, _, headers = await desk.post(body={"events": [2], "pong": True})
+    assert (status, desk.body, headers["content-type"]) == (202, b"pong", "text/plain; charset=utf-8")
+    assert await desk.seq(scene.alice) == 2
 
 
 async def test_shared_keys_verify_only_where_the_target_has_none_of_its_own(scene: Scene) -> None:
@@ -208,6 +289,17 @@ async def test_what_is_not_known_is_asked_for_again(scene: Scene) -> None:
     assert (await desk.post("new"))[0] == 404
     desk.targets["parrot", "new"] = desk.targets["parrot", "hook"]
     assert (await desk.post("new"))[0] == 200
+
+
+async def test_a_platform_that_takes_no_404_is_answered_as_it_wants(scene: Scene) -> None:
+    """Such an answer counts as no failure, and nothing of the delivery is kept."""
+    desk = Desk(scene, failures=Limiter(Rate(1, 60.0), policy="test"))
+    for _ in range(3):
+        status, _, headers = await desk.post("new", secret="stale", body={"events": [1], "hint": []})
+        assert (status, desk.body, headers["content-type"]) == (200, b"gone", "text/plain; charset=utf-8")
+    assert [line["outcome"] for line in scene.logged if line["event"] == "delivery"] == ["unknown"] * 3
+    assert (await desk.seq(scene.alice), desk.account.taken) == (0, [])
+    assert (await desk.post("hook", secret="stale"))[0] == 401  # what stands is verified as ever
 
 
 async def test_few_targets_are_kept(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -299,3 +391,111 @@ async def test_each_delivery_is_one_line_in_the_log(scene: Scene) -> None:
     assert [line["outcome"] for line in lines] == ["stored", "refused"]
     assert (lines[0]["kind"], lines[0]["delivery"], lines[0]["event_id"]) == ("talk", "d7", "parrot:1")
     assert (lines[1]["reason"], lines[1]["address"]) == ("Not signed.", "192.0.2.7")
+
+
+async def test_news_of_a_connection_carry_its_id_and_what_arrived_is_accounted_for(scene: Scene) -> None:
+    desk = Desk(scene)
+    assert (await desk.post("con", {"events": [1]}))[0] == 200
+    assert (await desk.post("con", {"events": []}))[0] == 200
+    assert (await desk.post("con", secret="wrong"))[0] == 401
+    (entry,) = (await scene.journal.last(scene.bob, 10)).entries
+    assert entry.connection_id == "con1"
+    assert desk.account.taken == [("con1", "whk", True), ("con1", "whk", False)]
+    assert desk.account.untaken == []
+
+
+async def test_what_a_delivery_says_about_the_webhook_is_acted_upon_before_the_answer(scene: Scene) -> None:
+    desk = Desk(scene)
+    assert (await desk.post("con", {"events": [1], "signal": "removed"}))[0] == 200
+    assert desk.account.signals == [("removed", ("con1",), "whk")]
+    desk.account.refuses = True
+    assert (await desk.post("con", {"events": [2], "signal": "removed"}))[0] == 503
+    assert await desk.seq(scene.bob) == 1
+
+
+async def test_when_it_came_to_what_is_said_is_handed_on(scene: Scene) -> None:
+    desk = Desk(scene)
+    at = "2026-11-01T12:00:00+00:00"
+    assert (await desk.post("con", {"events": [], "signal": "revoked", "signalled_at": at}))[0] == 200
+    assert (await desk.post("con", {"events": [], "signal": "revoked"}))[0] == 200
+    assert desk.account.signalled_at == [datetime.fromisoformat(at), None]
+
+
+async def test_a_person_s_own_webhook_can_say_nothing_about_any_connection(scene: Scene) -> None:
+    desk = Desk(scene)
+    assert (await desk.post("hook", {"events": [1], "signal": "revoked"}))[0] == 200
+    assert desk.account.signals == []
+
+
+async def test_a_delivery_that_could_not_be_taken_is_noted_for_recovery(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    desk = Desk(scene)
+
+    def away(_item: object) -> None:
+        raise Unavailable("The disk is full.")
+
+    assert (await desk.post("con", x_defect="parse"))[0] == 500
+    monkeypatch.setattr(scene.journal, "enqueue", away)
+    assert (await desk.post("con"))[0] == 503
+    assert (await desk.post("hook"))[0] == 503
+    assert desk.account.untaken == ["con1", "con1"]
+    await address(scene, scene.alice, "team:1", "con1")
+    assert (await desk.post("", {"events": [1], "addresses": ["team:1"]}, secret="shared"))[0] == 503
+    assert (await desk.post("", {"events": [1], "addresses": ["team:1"]}, secret="wrong"))[0] == 401
+    assert desk.account.untaken == ["con1", "con1", "common:parrot"]
+
+
+async def address(scene: Scene, user: UserId, address: str, connection_id: str) -> None:
+    row = {"user_id": user, "platform": "parrot", "address": address, "connection_id": connection_id}
+    await scene.store.write(lambda sql: sql.execute(insert(connection_addresses).values(**row)))
+
+
+async def test_the_common_address_serves_all_whom_a_delivery_names(scene: Scene) -> None:
+    desk = Desk(scene)
+    await address(scene, scene.alice, "team:1", "con1")
+    await address(scene, scene.alice, "team:2", "con2")
+    await address(scene, scene.bob, "team:1", "con3")
+    wish = {"events": [1], "delivery": "d", "addresses": ["team:1", "team:2", "team:9"], "signal": "verified"}
+    status, answer, _ = await desk.post("", wish, secret="shared")
+    assert (status, answer) == (200, {"status": "stored", "events": 2, "duplicate": False})
+    assert [await desk.seq(user) for user in (scene.alice, scene.bob)] == [1, 1]
+    assert [
+        (await scene.journal.last(user, 9)).entries[0].connection_id for user in (scene.alice, scene.bob)
+    ] == [
+        "con1",
+        "con3",
+    ]
+    assert desk.account.taken == [("con1", "", True), ("con3", "", True), ("con2", "", True)]
+    assert desk.account.signals == [("verified", ("con1", "con3", "con2"), "")]
+    status, answer, _ = await desk.post("", wish, secret="shared")
+    assert (status, answer) == (200, {"status": "stored", "events": 0, "duplicate": True})
+
+
+async def test_who_did_it_is_left_out_though_an_address_names_them(scene: Scene) -> None:
+    desk = Desk(scene)
+    await address(scene, scene.alice, "room:1", "con1")
+    await address(scene, scene.alice, "person:1", "con1")
+    await address(scene, scene.alice, "room:1", "con2")
+    await address(scene, scene.bob, "room:1", "con3")
+    wish = {"events": [1], "addresses": ["room:1"], "apart_from": ["person:1", "person:9"]}
+    status, answer, _ = await desk.post("", wish, secret="shared")
+    assert (status, answer) == (200, {"status": "stored", "events": 2, "duplicate": False})
+    assert [one for one, _, _ in desk.account.taken] == ["con2", "con3"]
+    (entry,) = (await scene.journal.last(scene.alice, 9)).entries
+    assert entry.connection_id == "con2"
+
+
+async def test_the_common_address_takes_what_names_nobody_here(scene: Scene) -> None:
+    desk = Desk(scene)
+    for wish in ({"events": [1]}, {"events": [1], "addresses": ["team:9"]}):
+        status, answer, _ = await desk.post("", wish, secret="shared")
+        assert (status, answer) == (200, {"status": "ignored", "events": 0, "duplicate": False})
+
+
+async def test_the_common_address_is_verified_with_shared_keys_alone(scene: Scene) -> None:
+    desk = Desk(scene)
+    await address(scene, scene.alice, "team:1", "con1")
+    assert (await desk.post("", {"events": [1], "addresses": ["team:1"]}, secret="secret"))[0] == 401
+    assert (await desk.post("", platform="mute", secret="shared"))[0] == 404
+    assert await desk.seq(scene.alice) == 0

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
@@ -48,6 +49,47 @@ async def test_what_waits_is_committed_together(store: Store) -> None:
     assert results == list(range(600))
     assert [len(batch) for batch in sort.batches] == [256, 256, 88]
     assert sort.told == list(range(600))
+
+
+async def test_of_much_that_waits_half_is_committed_while_the_loop_has_the_rest(store: Store) -> None:
+    sort, gate = Counted(), threading.Event()
+    busy = asyncio.create_task(store.writer.run_unit(lambda _connection: gate.wait(5)))
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    waiting = [store.writer.put(sort, number) for number in range(100)]
+    gate.set()
+    assert await busy
+    assert await asyncio.gather(*waiting) == list(range(100))
+    assert [len(batch) for batch in sort.batches] == [50, 50]
+    assert sort.told == list(range(100))
+
+
+async def test_what_is_on_disk_is_told_although_the_next_write_takes_long(store: Store) -> None:
+    loop, told, queued = asyncio.get_running_loop(), threading.Event(), threading.Event()
+    seen: list[bool] = []
+    later: list[asyncio.Future[int]] = []
+
+    class Long(Counted):
+        def execute(self, connection: Connection, payloads: Sequence[int]) -> Sequence[int | Exception]:
+            seen.append(told.wait(5))
+            return super().execute(connection, payloads)
+
+    def queue_another() -> None:
+        later.append(store.writer.put(Long(), 2))
+        queued.set()
+
+    class First(Counted):
+        def execute(self, connection: Connection, payloads: Sequence[int]) -> Sequence[int | Exception]:
+            loop.call_soon_threadsafe(queue_another)
+            queued.wait(5)
+            return super().execute(connection, payloads)
+
+        def committed(self, results: Sequence[int | Exception], seconds: float) -> None:
+            told.set()
+
+    assert await store.writer.put(First(), 1) == 1
+    assert await later[0] == 2
+    assert seen == [True]
 
 
 async def test_a_lone_write_does_not_wait(store: Store) -> None:

@@ -21,7 +21,7 @@ from commands import CONFIG
 
 PROGRAM = (sys.executable, "-c", "from tidings.cli import main; main()")
 LINK = re.compile(r"http://127\.0\.0\.1:\d+/login/[\w-]{43}")
-DEADLINE_SECONDS = 20.0
+DEADLINE_SECONDS = 60.0
 
 
 @dataclasses.dataclass
@@ -234,6 +234,19 @@ def test_a_stop_is_quick_and_good_and_the_next_start_shows_no_secret(site: Site,
         again.process.wait()
         assert again.process.stdout is not None
         again.process.stdout.close()
+
+
+def test_what_looks_like_a_mistake_in_the_configuration_is_in_the_log_of_the_start(tmp_path: Path) -> None:
+    config = CONFIG.replace("github: {}", "github: {webhook_secret: guessable}")
+    (tmp_path / "config.yaml").write_text(config + "limits: {max_body: 25}\n")
+    site = Site(tmp_path)
+    server = Server(site)
+    server.stop()
+    assert server.process.stdout is not None
+    server.process.stdout.close()
+    assert "limits.max_body is 25 bytes" in site.log
+    assert "config.yaml:4:41: plugins.connectors.github.webhook_secret: this has fewer than 16" in site.log
+    assert "guessable" not in site.log
 
 
 def test_a_user_added_before_the_first_start_is_the_only_one_then(tmp_path: Path) -> None:

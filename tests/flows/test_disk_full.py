@@ -14,8 +14,8 @@ import deliveries
 import server_process
 from tidings.testing.streams import open_stream
 
-SPACE = "3m"
-BALLAST_BYTES = 1024 * 1024
+SPACE = "5m"
+BALLAST_BYTES = 2 * 1024 * 1024
 FILLER = "x" * 20_000
 
 

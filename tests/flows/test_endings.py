@@ -16,7 +16,7 @@ import pytest
 import deliveries
 from tidings.accounts import User, remove_user
 from tidings.api_tokens import list_tokens, revoke_token
-from tidings.sessions import add_login_link, end_sessions
+from tidings.sessions import add_login_link, digest, end_session, find_sessions
 from tidings.testing.server import LiveServer, live_server
 from tidings.testing.streams import Frame, SseReader, open_stream
 
@@ -102,11 +102,14 @@ async def test_revoking_over_the_api_closes_at_once(shared_server: LiveServer) -
 
 async def test_ending_a_session_closes_its_streams(shared_server: LiveServer) -> None:
     alice = await _newcomer(shared_server)
-    shared_server.client.headers.update(await _sign_in(shared_server, alice))
+    session = await _sign_in(shared_server, alice)
+    hashed = digest(session["cookie"].partition("=")[2])
+    found = await shared_server.services.database.read(partial(find_sessions, digests=[hashed]))
+    shared_server.client.headers.update(session)
     async with open_stream(shared_server.client) as stream:
         for name in ("cookie", "sec-fetch-site"):
             del shared_server.client.headers[name]
-        await shared_server.services.writer.run_unit(partial(end_sessions, user_id=alice.id))
+        await shared_server.services.writer.run_unit(partial(end_session, principal=found[hashed]))
         assert _reason(await _ending(stream)) == "signed_out"
 
 

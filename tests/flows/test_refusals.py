@@ -156,7 +156,7 @@ ADDRESSES = [
             "/api/webhooks/GitHub/{ref}": 404,
             "/api/webhooks/github%20/{ref}": 404,
             "/api/webhooks/github/": 404,
-            "/api/webhooks/github": 404,
+            "/api/webhooks/github": 401,
             "/api/webhooks/{ref}": 404,
             "/api/webhooks/github/nobody": 404,
             "/api/webhooks/github/{ref}/": 404,

@@ -87,7 +87,6 @@ class JournalMachine(RuleBasedStateMachine):
         self.writer = Writer(
             self.database, Health(self.clock, _drop).component("database"), self.clock.monotonic
         )
-        self.writing = asyncio.create_task(self.writer.run())
         self.journal = SqlJournal(self.database, self.writer, self.clock)
         self.told: list[tuple[int, int, str]] = []
         self.journal.on_commit(
@@ -112,7 +111,7 @@ class JournalMachine(RuleBasedStateMachine):
 
     async def shut(self) -> None:
         self.writer.close()
-        await self.writing
+        await self.writer.drained()
         await self.database.close()
 
     def teardown(self) -> None:

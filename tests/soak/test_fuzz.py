@@ -49,7 +49,7 @@ async def _all(requests: list[Any]) -> Counter[int]:
 
 
 def _failures(server: LiveServer) -> list[str]:
-    return [repr(line.get("exc_info")) for line in server.logged if line["event"] == "request_failed"]
+    return [str(line.get("exception")) for line in server.logged if line["event"] == "request_failed"]
 
 
 @pytest.mark.parametrize("signed", [True, False])

@@ -74,12 +74,12 @@ def test_the_html_asks_for_the_page_s_own_files_alone() -> None:
     wanted = {value for value in page.values("href", "src") if value.startswith("/static/")}
     assert wanted == {f"/static/dashboard/{name}" for name in SOURCES if name != "index.html"}
     others = set(page.values("href", "src")) - wanted
-    assert others == {"#main", "/api/events?after=0"}
+    assert others == {"#main", "#feed", "#connections", "/api/events?after=0"}
 
 
 @pytest.mark.parametrize("name", SCRIPTS)
 def test_scripts_import_only_what_is_served(name: str) -> None:
-    imported = re.findall(r"""^import .*from "\./(.+)";$""", SCRIPTS[name], re.MULTILINE)
+    imported = re.findall(r"""^import [^;]*from "\./(.+)";$""", SCRIPTS[name], re.MULTILINE)
     assert len(re.findall(r"^import\b", SCRIPTS[name], re.MULTILINE)) == len(imported)
     assert set(imported) <= set(SCRIPTS)
 
@@ -101,7 +101,8 @@ def test_every_part_that_a_script_names_is_in_the_html() -> None:
     assert len(ids) == len(set(ids))
     named = set(re.findall(r'part\("([a-z-]+)"\)', SCRIPTS["app.js"]))
     assert named <= set(ids)
-    classes = set(re.findall(r'part\("\.([a-z-]+)"\)', SCRIPTS["feed.js"]))
+    classes = set(re.findall(r'part\("\.([a-z-]+)(?: a)?"\)', SCRIPTS["row.js"]))
+    assert len(classes) > 5
     assert classes <= {
         name for value in Elements(SOURCES["index.html"]).values("class") for name in value.split()
     }
@@ -156,6 +157,9 @@ def contrast(one: str, other: str) -> float:
         ("on-accent", "accent", 4.5),
         ("fault", "raised", 4.5),
         ("paper", "ink", 4.5),
+        ("paper", "fault", 4.5),
+        ("ink", "warn", 7),
+        ("ink", "warn-stripe", 7),
         ("edge", "paper", 3),
         ("edge", "raised", 3),
         ("live", "paper", 3),

@@ -9,13 +9,25 @@ from tidings.contracts import Extra
 from tidings.hooks import Options
 from tidings_dashboard import DashboardExtra, DashboardPlugin
 
+SCRIPTS = (
+    "account",
+    "api",
+    "app",
+    "connection",
+    "connections",
+    "dom",
+    "feed",
+    "platforms",
+    "row",
+    "settings",
+    "stream",
+    "words",
+)
 PATHS = {
     "/": "text/html; charset=utf-8",
-    "/static/dashboard/app.js": "text/javascript; charset=utf-8",
     "/static/dashboard/favicon.svg": "image/svg+xml",
-    "/static/dashboard/feed.js": "text/javascript; charset=utf-8",
-    "/static/dashboard/stream.js": "text/javascript; charset=utf-8",
-    "/static/dashboard/style.css": "text/css; charset=utf-8",
+    **{f"/static/dashboard/{name}.js": "text/javascript; charset=utf-8" for name in SCRIPTS},
+    **{f"/static/dashboard/{name}.css": "text/css; charset=utf-8" for name in ("connections", "style")},
 }
 
 

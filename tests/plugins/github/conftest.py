@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 
-from tidings.contracts import Keys, WebhookRequest
+from github_exchanges import JumpClock
+from tidings.contracts import WebhookRequest
 from tidings.event import encode_json
-from tidings_github.connector import GitHubConnector
+from tidings_github.connector import GitHubConnector, Setup
 
 GUID = "72d3162e-cc78-11e3-81ab-4c9367dc0958"
 
@@ -17,7 +18,7 @@ GUID = "72d3162e-cc78-11e3-81ab-4c9367dc0958"
 @pytest.fixture(scope="session")
 def connector() -> GitHubConnector:
     """A connector without a key of the operator's."""
-    return GitHubConnector(Keys())
+    return GitHubConnector(Setup(), JumpClock())
 
 
 @pytest.fixture(scope="session")

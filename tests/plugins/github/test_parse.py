@@ -9,10 +9,11 @@ from urllib.parse import quote_plus
 
 import pytest
 
-from tidings.contracts import Keys, WebhookRequest
+from tidings.contracts import WebhookRequest
 from tidings.errors import Rejected
 from tidings.event import Event, rfc3339
 from tidings_github.connector import GitHubConnector
+from tidings_github.parse import parse
 
 HERE = Path(__file__).parent
 FIXTURES = sorted((HERE / "fixtures").glob("*.json"))
@@ -357,19 +358,54 @@ def test_control_characters_leave_and_lines_stay(connector: GitHubConnector, del
     assert data["text"] == "one\ntwo\tthree\ufffd"
 
 
-def test_the_key_of_the_operator_is_the_shared_one() -> None:
-    assert GitHubConnector(Keys((b"secret",))).shared_keys == Keys((b"secret",))
+@pytest.mark.parametrize(
+    ("name", "signal"),
+    [
+        ("ping__repository", "verified"),
+        ("ping__app", "verified"),
+        ("meta__deleted", "removed"),
+        ("github_app_authorization__revoked", "revoked"),
+        ("push__one_commit", ""),
+        ("installation__deleted", "reach"),
+        ("installation_repositories__added", "reach"),
+    ],
+)
+def test_a_delivery_says_what_befell_the_webhook_or_the_grant(delivery: Make, name: str, signal: str) -> None:
+    parsed = parse(delivery(name.partition("__")[0], _fixture(name)))
+    assert parsed.signal == signal
+
+
+def test_a_github_app_s_delivery_names_its_installation_and_what_is_about_the_app_the_person(
+    delivery: Make,
+) -> None:
+    push = _fixture("push__one_commit") | {"installation": {"id": 5, "node_id": "x"}}
+    assert parse(delivery("push", push)).addresses == ("installation:5",)
+    installed = _fixture("installation__created")
+    person, installation = installed["sender"]["id"], installed["installation"]["id"]
+    assert parse(delivery("installation", installed)).addresses == (
+        f"installation:{installation}",
+        f"user:{person}",
+    )
+    revoked = _fixture("github_app_authorization__revoked")
+    assert parse(delivery("github_app_authorization", revoked)).addresses == (
+        f"user:{revoked['sender']['id']}",
+    )
+    assert parse(delivery("fork", _fixture("fork") | {"installation": None})).addresses == ()
+
+
+@pytest.mark.parametrize("odd", [None, "5", [], {}, {"id": "5"}, {"id": True}, {"id": 2**64}])
+def test_an_odd_installation_is_no_address(delivery: Make, odd: Any) -> None:
+    assert parse(delivery("issues", _fixture("issues__opened") | {"installation": odd})).addresses == ()
 
 
 def _rewrite() -> None:
     """Write the goldens again: `python test_parse.py`. Read the difference by eye before it is kept."""
-    connector = GitHubConnector(Keys())
     goldens = {}
     for fixture in FIXTURES:
         event = fixture.stem.partition("__")[0]
         headers = {"content-type": "application/json", "x-github-event": event, "x-github-delivery": GUID}
         goldens[fixture.stem] = _outcome(
-            connector.parse(WebhookRequest("POST", "/", "", headers, fixture.read_bytes()))
+            parse(WebhookRequest("POST", "/", "", headers, fixture.read_bytes()))
         )
     GOLDENS.write_text(json.dumps(goldens, indent=1, ensure_ascii=False) + "\n")
 

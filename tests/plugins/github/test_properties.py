@@ -3,19 +3,22 @@ from __future__ import annotations
 import copy
 import json
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote_from_bytes
 
 import msgspec
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tidings.contracts import Parsed, WebhookRequest
 from tidings.errors import Rejected
+from tidings_github import body
 from tidings_github.connector import GitHubConnector
+from tidings_github.shapes import SHAPES
 
 Make = Callable[..., WebhookRequest]
 
@@ -70,9 +73,9 @@ PLACES = [list(_paths(payload)) for _, payload in FIXTURES]
 
 
 @st.composite
-def mutated(draw: st.DrawFn) -> tuple[str, Any]:
+def mutated(draw: st.DrawFn, places: Sequence[int] = range(len(FIXTURES))) -> tuple[str, Any]:
     """A payload that GitHub could send, with some of its nodes replaced, dropped or added."""
-    place = draw(st.integers(0, len(FIXTURES) - 1))
+    place = draw(st.sampled_from(places))
     event, payload = FIXTURES[place][0], copy.deepcopy(FIXTURES[place][1])
     for path in draw(st.lists(st.sampled_from(PLACES[place]), min_size=1, max_size=6)):
         node = payload
@@ -149,6 +152,22 @@ def test_no_signed_payload_raises_whatever_is_in_it(
     assert as_json == as_form
 
 
+SHAPED = [place for place, (event, _) in enumerate(FIXTURES) if event in SHAPES]
+
+
+@settings(max_examples=300, deadline=None)
+@given(case=mutated(SHAPED))
+def test_skipping_fields_that_no_card_shows_changes_no_event(
+    connector: GitHubConnector, delivery: Make, case: tuple[str, Any]
+) -> None:
+    event, payload = case
+    request = delivery(event, json.dumps(payload).encode())
+    told = _holds(connector, request)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(body, "SHAPES", {})
+        assert _holds(connector, request) == told
+
+
 @settings(max_examples=100, deadline=None)
 @given(event=st.sampled_from(EVENTS), payload=st.dictionaries(anything, json_values, max_size=5))
 def test_no_object_raises(connector: GitHubConnector, delivery: Make, event: str, payload: Any) -> None:
@@ -157,7 +176,7 @@ def test_no_object_raises(connector: GitHubConnector, delivery: Make, event: str
 
 @settings(max_examples=200, deadline=None)
 @given(
-    body=st.binary(max_size=60) | st.sampled_from([json.dumps(p).encode() for _, p in FIXTURES[:5]]),
+    content=st.binary(max_size=60) | st.sampled_from([json.dumps(p).encode() for _, p in FIXTURES[:5]]),
     headers=st.dictionaries(
         st.sampled_from(["content-type", "x-github-event", "x-github-delivery"]),
         st.one_of(
@@ -168,6 +187,6 @@ def test_no_object_raises(connector: GitHubConnector, delivery: Make, event: str
     ),
 )
 def test_no_body_and_no_header_raises_but_rejected(
-    connector: GitHubConnector, delivery: Make, body: bytes, headers: dict[str, str | None]
+    connector: GitHubConnector, delivery: Make, content: bytes, headers: dict[str, str | None]
 ) -> None:
-    _holds(connector, delivery("push", body, headers))
+    _holds(connector, delivery("push", content, headers))

@@ -32,39 +32,51 @@ RARE = TypeSelection(["rare"])
 
 @dataclasses.dataclass(eq=False)
 class Watcher:
-    """A client with what it must get: every wanted seq behind `start`."""
+    """A client with what it must get: every wanted seq behind `start`.
+
+    Attributes:
+        oldest: It asked for the oldest kept: what is cut before it is served is not missing.
+        foreign: It came with a cursor that was never given: before anything else it must be told so.
+    """
 
     client: Client
     stream: LiveSubscription
     user: UserId
-    after: Cursor
     start: int
     rare_only: bool
+    oldest: bool = False
     foreign: bool = False
 
     def check(self, types: list[str], floor: int, *, complete: bool) -> None:
         """Everything told is in order, once, wanted; what is missing before it lies in a gap that was told."""
         position = self.start
-        for told in self.client.told:
-            if told.startswith("gap:"):
-                span, reason = told[4:].split(":")
+        told = self.client.told
+        if self.foreign and told:
+            assert told[0].endswith(":restored"), "a cursor that was never given is answered with a gap"
+        for place, one in enumerate(told):
+            if one.startswith("gap:"):
+                span, reason = one[4:].split(":")
                 first, last = (int(part) for part in span.split("-"))
+                assert last <= floor
                 if reason == "restored":
                     assert self.foreign
-                    position = last
+                    assert place == 0
                 else:
                     assert first == position + 1 or self.rare_only
                     assert last >= first
-                    assert last <= floor
-                    position = last
+                position = last
                 continue
-            seq = int(told)
+            seq = int(one)
+            if self.oldest and place == 0:
+                position = max(position, min(seq - 1, floor))
             assert seq > position, "in order and once"
             assert self.missed(types, position, seq - 1) == [], "nothing left out"
             assert self.wants(types, seq)
             position = seq
         if complete:
-            assert self.missed(types, max(position, 0), len(types)) == []
+            if self.oldest and not told:
+                position = max(position, floor)
+            assert self.missed(types, position, len(types)) == []
 
     def wants(self, types: list[str], seq: int) -> bool:
         return not self.rare_only or types[seq - 1] == "rare"
@@ -123,10 +135,12 @@ class FanoutMachine(RuleBasedStateMachine):
         selection = RARE if rare_only else EVERYTHING
         stream = self.runner.run(self.scene.open(client, user=user, after=after, selection=selection))
         if where == "now":  # from the newest that this node knows of: a wake-up may have been lost
-            after, start = stream.cursor, stream.cursor.seq
+            assert client.position is not None
+            start = client.position.seq
             assert start <= head
-        assert after is not None
-        watcher = Watcher(client, stream, user, after, start, rare_only, where in {"foreign", "beyond"})
+        watcher = Watcher(
+            client, stream, user, start, rare_only, where == "oldest", where in {"foreign", "beyond"}
+        )
         self.open_watchers.append(watcher)
         return watcher
 
@@ -138,23 +152,36 @@ class FanoutMachine(RuleBasedStateMachine):
     def resume(self, watcher: Watcher) -> None:
         watcher.client.resume()
 
+    @rule(watcher=watchers)
+    def beat(self, watcher: Watcher) -> None:
+        """A heartbeat, which says nothing; the client may have to take it before it gets more."""
+        self.runner.run(self._beat(watcher))
+
+    async def _beat(self, watcher: Watcher) -> None:
+        watcher.stream.offer(b"")
+
     @rule(target=watchers, watcher=consumes(watchers))
     def come_back(self, watcher: Watcher) -> Watcher:
         """The client leaves, and comes back with the last position it was told."""
         self.runner.run(self._close(watcher))
         self.open_watchers.remove(watcher)
         told = watcher.client.told
-        after, start, foreign = watcher.after, watcher.start, watcher.foreign
+        # Where nothing was told yet, the client has what it was told on opening. For one that came with a cursor
+        # beyond the head that is not its own: the journal may have grown past that in the meantime.
+        after, start, oldest, foreign = (
+            watcher.client.position,
+            watcher.start,
+            watcher.oldest,
+            watcher.foreign,
+        )
         if told:
-            start, foreign = (
-                int(told[-1].split(":")[1].split("-")[1] if "gap" in told[-1] else told[-1]),
-                False,
-            )
+            start = int(told[-1].split(":")[1].split("-")[1] if "gap" in told[-1] else told[-1])
             after = Cursor(self.runner.run(self.scene.journal.head(watcher.user)).epoch, start)
+            oldest = foreign = False
         client = Client()
         selection = RARE if watcher.rare_only else EVERYTHING
         stream = self.runner.run(self.scene.open(client, user=watcher.user, after=after, selection=selection))
-        again = Watcher(client, stream, watcher.user, after, start, watcher.rare_only, foreign)
+        again = Watcher(client, stream, watcher.user, start, watcher.rare_only, oldest, foreign)
         self.open_watchers.append(again)
         return again
 
