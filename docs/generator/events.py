@@ -14,15 +14,15 @@ from generator.routes import fields, type_of
 
 from tidings.contracts import Keys
 from tidings.event import MESSAGE_TYPE, Cursor, Entry, Event, Gap, UserId
-from tidings_github.connector import GitHubConnector
+from tidings_github.parse import parse
+from tidings_github.sample import push
 from tidings_transports.sse import event_name, named_frame
 
 
 def sample() -> Entry:
     """GitHub's sample push in its place in a journal."""
     now = datetime(2026, 1, 15, 9, 30, tzinfo=UTC)
-    connector = GitHubConnector(Keys())
-    (event,) = connector.parse(connector.sample(Keys((b"secret",)), now, "1")).events
+    (event,) = parse(push(Keys((b"secret",)), now, "1")).events
     return Entry(
         user_id=UserId(1),
         cursor=Cursor("k3v9x2mq", 42),

@@ -9,7 +9,7 @@ from types import ModuleType
 
 from generator.markdown import prose, table
 
-from tidings import context, contracts, hooks, runtime
+from tidings import connecting, connectors, context, contracts, hooks, items, runtime, strategies
 from tidings.choices import KINDS
 
 
@@ -33,6 +33,15 @@ def plugins_page() -> str:
         + _classes(context)
         + f"\n## Contracts\n\n{prose((contracts.__doc__ or '').partition(chr(10))[2])}"
         + _classes(contracts)
+        + "".join(
+            f"\n## {title}\n\n{prose(module.__doc__ or '')}{_classes(module)}"
+            for title, module in (
+                ("Connectors", connectors),
+                ("Calling a platform, connecting accounts", connecting),
+                ("Strategies", strategies),
+                ("Items of the journal", items),
+            )
+        )
         + "\n## Failures\n\nA plugin tells core of a failure by one of three words; see [Errors](errors.md#in-python): "
         "`Unavailable`, `AuthExpired` and `Rejected`. Any other exception is a defect of the plugin, and is "
         "contained and logged under its name.\n"

@@ -91,7 +91,9 @@ def _example(schema: Mapping[str, Any]) -> str:
 def options(model: type[BaseModel], prefix: str) -> Iterator[tuple[str, str, str, str]]:
     """Key, form, default and meaning of each option of a model, and of the models in it."""
     schemas = model.model_json_schema()["properties"]
-    attributes = attributes_of(model.__doc__ or "")
+    attributes: dict[str, str] = {}
+    for described in reversed(model.__mro__):  # options that connectors of one provider share stand in a base
+        attributes.update(attributes_of(described.__doc__ or ""))
     for name, field in model.model_fields.items():
         if name not in schemas:
             continue
