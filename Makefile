@@ -27,8 +27,10 @@ lint: .venv/.ok           ## ruff and mypy, strict
 	.venv/bin/ruff format --check .
 	.venv/bin/mypy
 
-soak: .venv/.ok           ## slow campaigns: kill -9, fsync tracing, fuzzing
+soak: .venv/.ok           ## slow campaigns: kill -9, fsync tracing, fuzzing, simulated months, new random examples
 	$(VPY) -m pytest -q tests/soak --override-ini testpaths=tests/soak
+	$(VPY) -m pytest -q -n 2 --dist loadfile --hypothesis-profile searching tests/properties \
+	  $$(grep -rl --include='test_*.py' '@given' tests/core tests/plugins)
 
 docs: .venv/.ok           ## rewrite docs/reference from the code
 	$(VPY) docs/generate.py

@@ -8,8 +8,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import settings
 
 import canaries
+
+# A change is judged by what it changes: the same examples each time. `make soak` looks for new ones.
+settings.register_profile("repeatable", derandomize=True, print_blob=True)
+settings.register_profile("searching", derandomize=False, print_blob=True)
+settings.load_profile("repeatable")
 
 
 def pytest_configure() -> None:

@@ -221,7 +221,9 @@ class RefreshMachine(RuleBasedStateMachine):
         if row.refused_at != before.refused_at:
             self.refused_at[request.token] = self.clock.monotonic()
         if before.refresh_hash != redeemed:  # overtaken: it must change nothing
-            assert (row.refresh_hash, row.state) == (before.refresh_hash, before.state)
+            assert row.refresh_hash == before.refresh_hash
+            # Who was overtaken looks again at once, and may find that patience with the newer token is over.
+            assert row.state == before.state or self.is_patience_over(before)
         elif is_good:
             # It is saved, whoever has the lease by now, parked or not.
             assert row.state == "ok"
@@ -370,6 +372,11 @@ class RefreshMachine(RuleBasedStateMachine):
                     assert token in self.ended, "given up though the provider had not ended it"
                 else:
                     assert token in self.lost, "counted as lost though no answer was"
+
+    def is_patience_over(self, row: Any) -> bool:
+        if row.refused_at is None:
+            return False
+        return self.clock.monotonic() - self.refused_at[self.token_of(row)] >= PATIENCE
 
     def token_of(self, row: Any) -> str:
         known = {*self.used, *self.lost, *self.ended, self.living, *self.accepted}
