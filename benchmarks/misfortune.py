@@ -18,7 +18,6 @@ _HOUR = 3600.0
 _DAY = 86_400.0
 _EACH_DAY = 5  # misfortunes
 _LONGEST_JUMP_SECONDS = 300.0
-_IN_NO_FEED = frozenset({"create", "delete", "workflow_run"})
 # Deliveries that were lost have been found in the log after so long, even if tidings was down for half a day.
 _FOUND_BY_THEN = timedelta(hours=24)
 _LOOK_SECONDS = 5.0  # an installation looks at its clock again so soon
@@ -215,7 +214,7 @@ class Misfortunes:
         """Whether the hook's log alone still shows something that nobody has been told: it would go with the hook."""
         soon = self._clock.now() - _FOUND_BY_THEN
         return any(
-            not 200 <= one["status_code"] < 300 and one["event"] in _IN_NO_FEED
+            not 200 <= one["status_code"] < 300 and not one["in_feeds"]
             for one in self._world.github.deliveries(hook_id)
             if datetime.fromisoformat(one["delivered_at"]) > soon
         )

@@ -274,6 +274,7 @@ class GitHub(Emulator):
                 "delivered_at": iso(each.delivered_at),
                 "status_code": each.status_code,
                 "redelivery": each.redelivery,
+                "in_feeds": each.message.is_in_feeds,
             }
             for each, hook in found
         ]

@@ -33,6 +33,7 @@ class Message:
         payload: The JSON.
         repository_id: Where it happened; None for nowhere in particular.
         installation_id: Through which a GitHub App gets it; None for other hooks.
+        is_in_feeds: Whether the feeds tell the same recognisably.
     """
 
     event: str
@@ -41,6 +42,7 @@ class Message:
     payload: bytes
     repository_id: int | None = None
     installation_id: int | None = None
+    is_in_feeds: bool = False
 
 
 @dataclasses.dataclass(slots=True, eq=False)

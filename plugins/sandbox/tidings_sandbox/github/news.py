@@ -45,6 +45,11 @@ class News:
     subject: Subject | None = None
     is_told: bool = True
 
+    @property
+    def is_recognisable(self) -> bool:
+        """Whether the feeds show it as the same thing that webhooks tell."""
+        return bool(self.key) and self.feed is not None
+
 
 class Newsroom:
     """Tells the news.
@@ -110,12 +115,11 @@ class Newsroom:
         if not news.is_told:
             return []
         key = news.key or by_delivery(news.event, guid)
-        recognisable = bool(news.key) and news.feed is not None
         title = f"{news.title} in {repository.full_name}"
         return [
             self._record.add(Happening("github", account.person, news.kind, at, key, title))
             for account in insiders
-            if account.person in heard or (recognisable and self.hears(account, repository))
+            if account.person in heard or (news.is_recognisable and self.hears(account, repository))
         ]
 
     def hears(self, account: Account, repository: Repository) -> bool:
@@ -152,7 +156,10 @@ class Newsroom:
             body = payload
             if installation_id is not None:
                 body = payload[:-1] + b',"installation":{"id":%d}}' % installation_id
-            self._outbox.send(hook, Message(news.event, action, guid, body, repository.id, installation_id))
+            message = Message(
+                news.event, action, guid, body, repository.id, installation_id, news.is_recognisable
+            )
+            self._outbox.send(hook, message)
             heard.update(people)
         return heard
 
