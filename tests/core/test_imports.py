@@ -23,6 +23,7 @@ PUBLIC = {
     "durations",
     "errors",
     "event",
+    "fields",
     "hooks",
     "items",
     "selection",
@@ -34,7 +35,7 @@ SHARED = {"tidings_google"}
 
 # Each module may import at run time those of its own layer and of the layers before it.
 LAYERS = [
-    {"", "errors", "durations", "schema", "statements", "asgi", "clock", "metrics"},
+    {"", "errors", "durations", "schema", "statements", "asgi", "clock", "fields", "metrics"},
     {"event", "addresses", "secret", "yamlfile", "selection", "credentials", "keys"},
     {"discretion"},
     {"connecting", "deliveries", "items", "logs"},

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 from tidings.contracts import Api, Target
-from tidings_calendar.fields import Payload, flag, line, one_line, raw
+from tidings.fields import Object, flag, line, one_line, raw
 from tidings_calendar.google import CALENDARS, TokenGone, pages
 
 SELECTED: Final = "selected"
@@ -140,7 +140,7 @@ def _names(settings: Mapping[str, Any]) -> Sequence[str] | None:
     return [*dict.fromkeys(name for name in names if name)]
 
 
-def _calendar(identity: str, item: Payload) -> Calendar | None:
+def _calendar(identity: str, item: Object) -> Calendar | None:
     """A calendar of the list; None where it was taken out."""
     if not 0 < len(identity) <= _LONGEST_ID or not identity.isprintable() or flag(item, "deleted"):
         return None

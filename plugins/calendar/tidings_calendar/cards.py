@@ -8,10 +8,10 @@ from typing import Any, Final
 from urllib.parse import quote
 
 from tidings.event import Event
+from tidings.fields import TITLE_LENGTH, clip
 from tidings_calendar.calendars import Calendar
 from tidings_calendar.comparison import CANCELLED, CHANGED, CREATED, PLACE, TIME, News
 from tidings_calendar.entry import Entry
-from tidings_calendar.fields import TITLE_LENGTH, clip
 from tidings_calendar.known import Seen
 from tidings_calendar.when import iso_stamp, spell_stamp, spell_when
 

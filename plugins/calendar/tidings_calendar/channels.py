@@ -14,8 +14,9 @@ from uuid import uuid4
 
 from tidings.contracts import Api, Clock, Target, Upstream
 from tidings.errors import Rejected, Unavailable
+from tidings.fields import one_line, raw
 from tidings_calendar.calendars import calendar_of
-from tidings_calendar.fields import number, one_line, raw
+from tidings_calendar.fields import number
 from tidings_calendar.google import STOP, calendar_path
 from tidings_calendar.verify import channel_token
 

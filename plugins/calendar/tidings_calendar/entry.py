@@ -8,7 +8,8 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Final, NamedTuple
 
-from tidings_calendar.fields import Payload, flag, instant, line, link, obj, objs, prose, raw
+from tidings.fields import Object, flag, line, link, obj, objs, raw
+from tidings_calendar.fields import instant, prose
 from tidings_calendar.when import When, read_stamp, read_when
 
 CANCELLED: Final = "cancelled"
@@ -85,7 +86,7 @@ class Entry(NamedTuple):
         return self.series != self.id
 
 
-def read_entry(item: Payload) -> Entry | None:
+def read_entry(item: Object) -> Entry | None:
     """An event as Google describes it; None where it is none to tell of."""
     identity = raw(item, "id")
     series = raw(item, "recurringEventId") or identity
@@ -123,7 +124,7 @@ def _version(tag: str) -> str:
     return bare if _BARE.fullmatch(bare) else _hash(tag, 16)
 
 
-def _look(item: Payload, when: When, date: str, guests: tuple[Guest, ...]) -> str:
+def _look(item: Object, when: When, date: str, guests: tuple[Guest, ...]) -> str:
     begin = "" if date == when.stamp else when.stamp  # so that all dates of a series look alike
     rest = [raw(item, name) for name in ("summary", "description", "hangoutLink", "status")]
     invited = sorted(guest.mark for guest in guests)
@@ -134,7 +135,7 @@ def _look(item: Payload, when: When, date: str, guests: tuple[Guest, ...]) -> st
     )
 
 
-def _guests(item: Payload) -> tuple[Guest, ...]:
+def _guests(item: Object) -> tuple[Guest, ...]:
     found = []
     for guest in objs(item, "attendees"):
         address = raw(guest, "email").lower() or raw(guest, "id")

@@ -13,7 +13,7 @@ from urllib.parse import quote
 
 from tidings.contracts import Api
 from tidings.errors import Rejected, Unavailable
-from tidings_calendar.fields import Payload, objs, raw
+from tidings.fields import Object, objs, raw
 
 CALENDARS: Final = "/users/me/calendarList"
 STOP: Final = "/channels/stop"
@@ -35,7 +35,7 @@ class Page(NamedTuple):
         sync_token: For what is new from here on; "" on all pages but the last.
     """
 
-    items: Sequence[Payload]
+    items: Sequence[Object]
     sync_token: str
 
 

@@ -16,8 +16,8 @@ from collections.abc import Iterator, Mapping
 from itertools import accumulate
 from typing import Any, Final, NamedTuple
 
+from tidings.fields import Object, clip, obj, raw
 from tidings_calendar.entry import Entry, Guest
-from tidings_calendar.fields import Payload, clip, obj, raw
 from tidings_calendar.when import is_stamp
 
 _TITLE_LENGTH: Final = 80
@@ -141,7 +141,7 @@ class Known:
         return before
 
 
-def _unpack(packed: Payload) -> Dates:
+def _unpack(packed: Object) -> Dates:
     dates: Dates = {}
     version, look, title, answers = _texts(packed.get("c"), 4)
     for key in raw(packed, "n").split():
@@ -181,7 +181,7 @@ def _common(one: Seen) -> tuple[str, str, str, str]:
     return one.version, one.look, one.title, one.answers
 
 
-def _between(packed: Payload, first: str, until: str) -> Mapping[str, Any]:
+def _between(packed: Object, first: str, until: str) -> Mapping[str, Any]:
     kept = dict(packed)
     regular = " ".join(key for key in raw(packed, "n").split() if first <= key <= until)
     others = {
@@ -195,7 +195,7 @@ def _between(packed: Payload, first: str, until: str) -> Mapping[str, Any]:
     return kept if regular or others else {}
 
 
-def _may_start(packed: Payload, after: str, until: str) -> bool:
+def _may_start(packed: Object, after: str, until: str) -> bool:
     starts = [
         *raw(packed, "n").split(),
         *(_start(key, fields) for key, fields in obj(packed, "x").items()),
@@ -203,7 +203,7 @@ def _may_start(packed: Payload, after: str, until: str) -> bool:
     return any(after < start <= until for start in starts)
 
 
-def _weights(packed: Payload) -> Iterator[tuple[str, int]]:
+def _weights(packed: Object) -> Iterator[tuple[str, int]]:
     for key in raw(packed, "n").split():
         yield key, 1
     for key, fields in obj(packed, "x").items():

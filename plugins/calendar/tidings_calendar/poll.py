@@ -19,11 +19,12 @@ from typing import Any, Final
 from tidings.contracts import Api, Asked, Polled
 from tidings.errors import Rejected, Unavailable
 from tidings.event import Event
+from tidings.fields import Object, obj, raw
 from tidings_calendar.calendars import Calendar, Calendars, calendar_of, watched
 from tidings_calendar.cards import event_of
 from tidings_calendar.comparison import FUTURE, PAST, Comparison
 from tidings_calendar.entry import read_entry
-from tidings_calendar.fields import Payload, number, obj, raw
+from tidings_calendar.fields import number
 from tidings_calendar.google import TokenGone, calendar_path, pages
 from tidings_calendar.known import Known
 from tidings_calendar.reminders import Reminders
@@ -70,7 +71,7 @@ class _Run:
         listed = obj(asked.checkpoint, "list")
         self._calendars = Calendars(listed)
         self._listed_at = number(listed, "at")
-        self._events: dict[str, Payload] = dict(obj(asked.checkpoint, "events"))
+        self._events: dict[str, Object] = dict(obj(asked.checkpoint, "events"))
         self._reminded = obj(asked.checkpoint, "reminded")
         self._hinted = {calendar_of(key) for key in asked.hinted} - {""}
         self._asks_all = asked.is_urgent or not asked.hinted or "" in asked.hinted
@@ -177,7 +178,7 @@ class _Run:
         if events:
             yield self.polled(events, target=key)
 
-    async def _compare(self, calendar: Calendar, state: Payload) -> tuple[Comparison, dict[str, Any]]:
+    async def _compare(self, calendar: Calendar, state: Object) -> tuple[Comparison, dict[str, Any]]:
         """Compare what Google says of a calendar with what is known, and give its state after that."""
         token, now = raw(state, "token"), self._asked.now
         listed_at = number(state, "listed")
@@ -218,7 +219,7 @@ class _Run:
 
     # --- turns ----------------------------------------------------------------------------------------------------
 
-    def _state(self, calendar: Calendar) -> Payload:
+    def _state(self, calendar: Calendar) -> Object:
         return obj(self._events, calendar.id)
 
     def _is_due(self, asked_at: int | None) -> bool:

@@ -12,10 +12,10 @@ from datetime import datetime, timedelta
 from tidings.contracts import Api
 from tidings.errors import Rejected
 from tidings.event import Event
+from tidings.fields import Object
 from tidings_calendar.calendars import Calendar
 from tidings_calendar.cards import starting
 from tidings_calendar.entry import Entry, read_entry
-from tidings_calendar.fields import Payload
 from tidings_calendar.google import event_path
 from tidings_calendar.known import Known
 from tidings_calendar.when import from_stamp, stamp
@@ -30,7 +30,7 @@ class Reminders:
         told: The starts, as stamps, of those that were, by calendar and event.
     """
 
-    def __init__(self, now: datetime, seconds: int, told: Payload) -> None:
+    def __init__(self, now: datetime, seconds: int, told: Object) -> None:
         self._now = now
         self._seconds = seconds
         current = stamp(now)

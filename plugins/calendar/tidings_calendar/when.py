@@ -7,7 +7,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Final, NamedTuple
 from zoneinfo import ZoneInfo
 
-from tidings_calendar.fields import Payload, instant, raw
+from tidings.fields import Object, raw
+from tidings_calendar.fields import instant
 
 # A stamp is an instant (`20270105T090000Z`, UTC) or, for a whole day, its date (`20270105`): as Google writes them
 # into the ids of a series' events. Stamps sort as the instants do.
@@ -44,7 +45,7 @@ class When(NamedTuple):
         return int((self.end - self.start).total_seconds())
 
 
-def read_when(event: Payload) -> When | None:
+def read_when(event: Object) -> When | None:
     """When an event is, from its `start` and `end`; None where it does not say."""
     start = _moment(event.get("start"))
     if start is None:

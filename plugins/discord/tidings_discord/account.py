@@ -12,8 +12,9 @@ from typing import Any, Final
 from tidings.contracts import Answer, Api
 from tidings.errors import Unavailable
 from tidings.event import Event
+from tidings.fields import Object, as_object, raw, word
 from tidings_discord.cards import PROFILE_FIELDS, Teller, profile_of
-from tidings_discord.fields import Object, as_object, line, raw, snowflake, snowflakes
+from tidings_discord.fields import snowflake, snowflakes
 
 #: The most servers that a call gives; nobody can be in more.
 PAGE: Final = 200
@@ -105,7 +106,7 @@ def _servers(answer: Answer) -> Mapping[str, str]:
     """The names of the servers in a page, by id."""
     listed = answer.json()
     page = [as_object(one) for one in listed] if isinstance(listed, list) else [{}]
-    found = {snowflake(one, "id"): line(one, "name") or snowflake(one, "id") for one in page}
+    found = {snowflake(one, "id"): word(one, "name") or snowflake(one, "id") for one in page}
     if "" in found:
         raise Unavailable("Discord answers with something else than a list of servers.")
     return found

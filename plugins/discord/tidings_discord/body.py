@@ -8,7 +8,7 @@ from typing import Any, Final
 import msgspec
 
 from tidings.errors import Rejected
-from tidings_discord.fields import Object
+from tidings.fields import Object
 
 _LONGEST_INTEGER: Final = 20  # characters of a 64-bit integer with its sign
 

@@ -6,7 +6,7 @@ from numbers.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 import anyio
@@ -15,7 +15,8 @@ from structlog.typing import FilteringBoundLogger
 
 from tidings.contracts import Answer, Clock, Http
 from tidings.errors import Rejected, Unavailable
-from tidings_discord.fields import Object, as_object, as_objects, obj, snowflake
+from tidings.fields import Object, as_object, as_objects, obj
+from tidings_discord.fields import snowflake
 from tidings_discord.limits import RouteLimits, is_refused_client, is_shut_out, pause, wait_seconds
 
 #: How many messages a call gives at most.
@@ -102,7 +103,7 @@ class Bot:
         _check(obj(found, "user"), user_id)
         return found
 
-    async def messages(self, channel_id: str, after: str = "", limit: int = PAGE) -> list[Object]:
+    async def messages(self, channel_id: str, after: str = "", limit: int = PAGE) -> Sequence[Object]:
         """The oldest messages after an id, or the newest where `after` is ""; in no order that can be relied upon."""
         query = f"limit={limit}" + (f"&after={after}" if after else "")
         answer = await self._get(f"/channels/{channel_id}/messages?{query}", f"messages/{channel_id}")

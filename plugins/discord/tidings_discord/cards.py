@@ -12,7 +12,8 @@ from datetime import datetime
 from typing import Any, Final
 
 from tidings.event import Event
-from tidings_discord.fields import TITLE_LENGTH, Object, clip, image, line
+from tidings.fields import TITLE_LENGTH, Object, clip, word
+from tidings_discord.fields import image
 from tidings_discord.parse import PLATFORM
 from tidings_discord.site import Site, name_of
 
@@ -98,7 +99,7 @@ class Teller:
         text = "Changed: " + ", ".join(PROFILE_FIELDS[field] for field in changed) + "."
         more = {
             "changed": list(changed),
-            "before": {field: line(before, field) for field in changed},
+            "before": {field: word(before, field) for field in changed},
             "now": {field: now[field] for field in changed},
         }
         url = self._site.user_url(self._account_key)
@@ -126,7 +127,7 @@ class Teller:
 def profile_of(user: Object) -> dict[str, str]:
     """What of a profile is compared."""
     return {
-        "username": line(user, "username"),
-        "global_name": line(user, "global_name"),
+        "username": word(user, "username"),
+        "global_name": word(user, "global_name"),
         "avatar": image(user, "avatar"),
     }

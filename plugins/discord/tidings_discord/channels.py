@@ -13,8 +13,9 @@ from typing import Any, Final
 import msgspec
 
 from tidings.event import Event
+from tidings.fields import Object
 from tidings_discord.bot import PAGE, Bot
-from tidings_discord.fields import Object, as_snowflake, snowflake
+from tidings_discord.fields import as_snowflake, snowflake
 from tidings_discord.message import message_event
 from tidings_discord.permissions import is_thread, may_read
 from tidings_discord.site import Site

@@ -12,7 +12,7 @@ from typing import Final
 
 from tidings.contracts import Answer, Pause
 from tidings.errors import Unavailable
-from tidings_discord.fields import Object, as_object, whole
+from tidings.fields import Object, as_object, number
 
 _UNSAID_SECONDS: Final = 60.0
 _LEAST_SECONDS: Final = 0.05
@@ -50,7 +50,7 @@ def pause(answer: Answer) -> Pause | None:
 def is_refused_client(answer: Answer) -> bool:
     """Whether a 403 is Cloudflare's, and about the client itself."""
     said = answer.body[:_SAID_WITHIN_BYTES]
-    return b"error code: 1010" in said or whole(_json(answer), "code") == _BLOCKED
+    return b"error code: 1010" in said or number(_json(answer), "code") == _BLOCKED
 
 
 def is_shut_out(answer: Answer) -> bool:

@@ -6,7 +6,7 @@ import re
 from typing import Final
 
 from tidings.event import Event
-from tidings_discord.fields import (
+from tidings.fields import (
     TEXT_LENGTH,
     TITLE_LENGTH,
     Object,
@@ -14,13 +14,13 @@ from tidings_discord.fields import (
     clip,
     instant,
     line,
-    made_at,
+    number,
     obj,
     objs,
     raw,
-    snowflake,
-    whole,
+    word,
 )
+from tidings_discord.fields import made_at, snowflake
 from tidings_discord.parse import PLATFORM
 from tidings_discord.site import Site, name_of
 
@@ -62,16 +62,16 @@ def message_event(message: Object, channel: Object, guild: Object, site: Site) -
     if not identity or not channel_id:
         return None
     guild_id, author = snowflake(guild, "id"), obj(message, "author")
-    place = {"id": channel_id, "name": line(channel, "name")}
+    place = {"id": channel_id, "name": word(channel, "name")}
     where = f"#{place['name'] or channel_id}"
-    server = {"id": guild_id, "name": line(guild, "name")}
-    files = [line(one, "filename") for one in objs(message, "attachments")][:20]
+    server = {"id": guild_id, "name": word(guild, "name")}
+    files = [word(one, "filename") for one in objs(message, "attachments")][:20]
     return Event(
         id=f"{PLATFORM}:message:{channel_id}:{identity}",
         type="com.discord.message",
         source=f"//discord.com/channels/{guild_id}/{channel_id}",
         subject=identity,
-        time=instant(message, "timestamp") or made_at(identity),
+        time=instant(message, "timestamp", is_utc=True) or made_at(identity),
         platform=PLATFORM,
         data={
             "title": clip(f"{name_of(author) or 'Somebody'} in {where}, {server['name']}", TITLE_LENGTH),
@@ -87,13 +87,13 @@ def message_event(message: Object, channel: Object, guild: Object, site: Site) -
 
 
 def _text(message: Object, files: list[str]) -> str:
-    kind = whole(message, "type") or 0
+    kind = number(message, "type") or 0
     said = _readable(message)
     if said:
         return clip(said, TEXT_LENGTH)
     if kind not in _SPOKEN:
         return _NOTES.get(kind, "A note of Discord's own.")
-    stickers = [line(one, "name") for one in objs(message, "sticker_items")]
+    stickers = [word(one, "name") for one in objs(message, "sticker_items")]
     shown = [
         f"Files: {', '.join(files)}." if files else "",
         f"Stickers: {', '.join(stickers[:5])}." if stickers else "",

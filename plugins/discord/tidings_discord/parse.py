@@ -15,19 +15,9 @@ import msgspec
 
 from tidings.contracts import Parsed, Reply, WebhookRequest
 from tidings.event import Event
+from tidings.fields import TITLE_LENGTH, Object, clip, instant, number, obj, raw, word
 from tidings_discord.body import payload
-from tidings_discord.fields import (
-    TITLE_LENGTH,
-    Object,
-    clip,
-    instant,
-    line,
-    obj,
-    raw,
-    snowflake,
-    whole,
-    words,
-)
+from tidings_discord.fields import snowflake, words
 from tidings_discord.site import Site
 
 PLATFORM: Final = "discord"
@@ -60,7 +50,7 @@ def parse(request: WebhookRequest, site: Site) -> Parsed:
         Rejected: 400. It is no JSON object, so Discord did not make it.
     """
     said = payload(request.body)
-    kind = whole(said, "type")
+    kind = number(said, "type")
     if kind == _PING:
         return Parsed((), kind="PING", answer=_ANSWER)
     event = obj(said, "event")
@@ -80,7 +70,7 @@ def parse(request: WebhookRequest, site: Site) -> Parsed:
         events=(_tell(name, event, data, user, user_id, digest, site),),
         addresses=(f"user:{user_id}",),
         signal="revoked" if is_revoked else "",
-        signalled_at=instant(event, "timestamp") if is_revoked else None,
+        signalled_at=instant(event, "timestamp", is_utc=True) if is_revoked else None,
     )
 
 
@@ -105,7 +95,7 @@ def _tell(
         type=f"com.discord.{name.lower()}",
         source="//discord.com/oauth2",
         subject=user_id,
-        time=instant(event, "timestamp"),
+        time=instant(event, "timestamp", is_utc=True),
         platform=PLATFORM,
         data={
             "title": clip(title, TITLE_LENGTH),
@@ -120,7 +110,7 @@ def _tell(
 def _card(name: str, data: Object) -> tuple[str, str, dict[str, Any]]:
     """Title, text and further fields."""
     if name == AUTHORIZED:
-        scopes, server = words(data, "scopes"), line(obj(data, "guild"), "name")
+        scopes, server = words(data, "scopes"), word(obj(data, "guild"), "name")
         title = f"The app was added to the server {server}" if server else "You let the app see your account"
         text = f"It may: {', '.join(scopes)}." if scopes else ""
         return title, text, {"scopes": scopes, "server": _server(data)}
@@ -133,4 +123,4 @@ def _card(name: str, data: Object) -> tuple[str, str, dict[str, Any]]:
 
 def _server(data: Object) -> dict[str, str]:
     guild = obj(data, "guild")
-    return {"id": snowflake(guild, "id"), "name": line(guild, "name")}
+    return {"id": snowflake(guild, "id"), "name": word(guild, "name")}

@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from tidings_discord.fields import Object, bits, obj, objs, snowflake, snowflakes, whole
+from tidings.fields import Object, number, obj, objs
+from tidings_discord.fields import bits, snowflake, snowflakes
 
 _ADMINISTRATOR: Final = 1 << 3
 _VIEW_CHANNEL: Final = 1 << 10
@@ -31,7 +32,7 @@ _ROLE, _MEMBER = 0, 1
 
 def is_thread(channel: Object) -> bool:
     """Whether a channel is a thread, which has its permissions from the channel that it is in."""
-    return whole(channel, "type") in _THREADS
+    return number(channel, "type") in _THREADS
 
 
 def may_read(user_id: str, guild: Object, channel: Object, above: Object, member: Object) -> bool:
@@ -50,14 +51,14 @@ def may_read(user_id: str, guild: Object, channel: Object, above: Object, member
         return False
     place = above if is_thread(channel) else channel
     kinds = _ABOVE_THREADS if is_thread(channel) else _CHANNELS
-    if whole(place, "type") not in kinds:
+    if number(place, "type") not in kinds:
         return False
     if not snowflake(channel, "guild_id") == snowflake(place, "guild_id") == guild_id:
         return False
     if place.get("nsfw") is True:  # nobody but Discord knows who is old enough
         return False
     allowed = _allowed(user_id, guild, place, held)
-    needed = _READING | _CONNECT if whole(place, "type") in _SPOKEN else _READING
+    needed = _READING | _CONNECT if number(place, "type") in _SPOKEN else _READING
     return allowed is not None and allowed & needed == needed
 
 
@@ -87,7 +88,7 @@ def _overwritten(base: int, user_id: str, guild_id: str, channel: Object, held: 
     for overwrite in listed:
         if not isinstance(overwrite, dict):
             return None
-        identity, kind = snowflake(overwrite, "id"), whole(overwrite, "type")
+        identity, kind = snowflake(overwrite, "id"), number(overwrite, "type")
         deny, allow = bits(overwrite, "deny"), bits(overwrite, "allow")
         if not identity or kind not in {_ROLE, _MEMBER} or deny is None or allow is None:
             return None

@@ -6,11 +6,11 @@ from collections.abc import AsyncIterator, Sequence
 from typing import Any, Final
 
 from tidings.contracts import Api, Asked, Polled
+from tidings.fields import Object, number, obj
 from tidings_discord.account import read_guilds, read_own_profile, tell_guilds, tell_profile
 from tidings_discord.bot import Bot
 from tidings_discord.cards import Serial, Teller, profile_of
 from tidings_discord.channels import Reading
-from tidings_discord.fields import Object, obj, whole
 from tidings_discord.roles import Roles
 from tidings_discord.settings import chosen
 from tidings_discord.site import Site
@@ -38,7 +38,7 @@ async def poll(
     before = asked.checkpoint
     user = await read_own_profile(api)
     guilds = await read_guilds(api)
-    serial = Serial(whole(before, "serial") or 0, asked.now)
+    serial = Serial(number(before, "serial") or 0, asked.now)
     teller = Teller(api.account_key, user, serial, site)
     checkpoint: dict[str, Any] = {**before, "profile": profile_of(user)}
     events = tell_profile(teller, obj(before, "profile"), user)

@@ -8,10 +8,11 @@ from typing import Any, Final
 from tidings.contracts import Api
 from tidings.errors import Rejected, Unavailable
 from tidings.event import Event
+from tidings.fields import as_object, number, objs, word
 from tidings_discord.account import read_roles
 from tidings_discord.bot import Bot
 from tidings_discord.cards import Teller
-from tidings_discord.fields import as_object, line, objs, snowflake, snowflakes, whole
+from tidings_discord.fields import snowflake, snowflakes
 
 # Each costs a call of a route that Discord limits strictly.
 _AT_ONCE: Final = 5
@@ -34,7 +35,7 @@ class Roles:
         self.seen: dict[str, Any] = {
             guild_id: as_object(one) for guild_id, one in before.items() if guild_id in guilds
         }
-        self._turn = max((whole(one, "turn") or 0 for one in self.seen.values()), default=0)
+        self._turn = max((number(one, "turn") or 0 for one in self.seen.values()), default=0)
 
     async def look(self, api: Api, teller: Teller, bot: Bot | None, *, is_urgent: bool) -> list[Event]:
         """Look at those whose turn it is; what is seen for the first time is no news.
@@ -60,7 +61,7 @@ class Roles:
 
     def _next(self, count: int) -> Sequence[str]:
         def turn(guild_id: str) -> tuple[int, int]:
-            return whole(as_object(self.seen.get(guild_id)), "turn") or 0, int(guild_id)
+            return number(as_object(self.seen.get(guild_id)), "turn") or 0, int(guild_id)
 
         return sorted(self._guilds, key=turn)[:count]
 
@@ -86,4 +87,4 @@ async def _names(bot: Bot | None, guild_id: str) -> Mapping[str, str]:
         guild = await bot.guild(guild_id)
     except (Unavailable, Rejected):  # a role without its name is still news
         return {}
-    return {snowflake(role, "id"): line(role, "name") for role in objs(guild or {}, "roles")}
+    return {snowflake(role, "id"): word(role, "name") for role in objs(guild or {}, "roles")}

@@ -5,7 +5,8 @@ from __future__ import annotations
 import dataclasses
 from typing import Final
 
-from tidings_discord.fields import Object, image, line, snowflake
+from tidings.fields import Object, word
+from tidings_discord.fields import image, snowflake
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -62,7 +63,7 @@ class Site:
 
 def name_of(user: Object) -> str:
     """What people call a user: the display name, else the unique one."""
-    return line(user, "global_name") or line(user, "username")
+    return word(user, "global_name") or word(user, "username")
 
 
 DISCORD: Final = Site()

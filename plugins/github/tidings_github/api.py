@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from tidings.contracts import Answer, Api
 from tidings.errors import Rejected, Unavailable
-from tidings_github.fields import Payload
+from tidings.fields import Object
 
 # The first version, supported until March 2028 at least; Enterprise Servers know no other.
 HEADERS: Final[Mapping[str, str]] = {
@@ -22,7 +22,7 @@ HIDDEN: Final = frozenset({403, 404, 410, 451})
 _NEXT = re.compile(r'<([^<>\s]{1,2000})>[^<>]*;\s*rel="?next"?')
 
 
-def objects_in(answer: Answer, key: str = "") -> Sequence[Payload]:
+def objects_in(answer: Answer, key: str = "") -> Sequence[Object]:
     """The objects of an answer that is a list, or has one at `key`.
 
     Raises:
@@ -34,7 +34,7 @@ def objects_in(answer: Answer, key: str = "") -> Sequence[Payload]:
     return [item for item in found if isinstance(item, dict)]
 
 
-def object_in(answer: Answer) -> Payload:
+def object_in(answer: Answer) -> Object:
     """The object that an answer is.
 
     Raises:
@@ -52,7 +52,7 @@ def next_url(answer: Answer) -> str:
     return found[1] if found else ""
 
 
-async def pages(api: Api, url: str, *, most: int, key: str = "") -> AsyncIterator[Sequence[Payload]]:
+async def pages(api: Api, url: str, *, most: int, key: str = "") -> AsyncIterator[Sequence[Object]]:
     """The pages of a list, one by one.
 
     Args:
@@ -72,7 +72,7 @@ async def pages(api: Api, url: str, *, most: int, key: str = "") -> AsyncIterato
             return
 
 
-async def look_up(api: Api, path: str) -> Payload | None:
+async def look_up(api: Api, path: str) -> Object | None:
     """The object at `path`; None where there is none that this account may see.
 
     Raises:

@@ -11,8 +11,8 @@ from urllib.parse import urlsplit
 from tidings.contracts import Answer, Http, Manifest, OAuthClient
 from tidings.errors import Rejected, Unavailable
 from tidings.event import encode_json
+from tidings.fields import number, raw
 from tidings_github.api import HEADERS, object_in, reason
-from tidings_github.fields import number, raw
 from tidings_github.limits import is_limited
 from tidings_github.site import Site
 

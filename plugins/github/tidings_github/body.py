@@ -11,7 +11,7 @@ import msgspec
 
 from tidings.contracts import WebhookRequest
 from tidings.errors import Rejected
-from tidings_github.fields import Payload
+from tidings.fields import Object
 from tidings_github.shapes import SHAPES
 
 _JSON: Final = "application/json"
@@ -19,7 +19,7 @@ _FORM: Final = "application/x-www-form-urlencoded"
 _LONGEST_INTEGER: Final = 20  # characters of a 64-bit integer with its sign
 
 
-def payload(request: WebhookRequest, event: str) -> Payload:
+def payload(request: WebhookRequest, event: str) -> Object:
     """The JSON object in the body, also where GitHub's default `payload=` form wraps it.
 
     An object nested too deep to read counts as empty. Of some events' objects nothing is kept that no card shows.

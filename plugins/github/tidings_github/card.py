@@ -8,8 +8,10 @@ from typing import Any, Final
 
 import msgspec
 
-from tidings_github.fields import TITLE_LENGTH, Payload, clip, line, link, obj, raw
+from tidings.fields import TITLE_LENGTH, Object, clip, line, link, obj, raw
 
+#: Of a list in a payload at most so many are shown.
+LIST_LENGTH: Final = 20
 _FULL_NAME = re.compile(r"[A-Za-z0-9_.-]{1,100}/[A-Za-z0-9_.-]{1,100}")
 _LOGIN = re.compile(r"[A-Za-z0-9_.-]{1,100}")
 _BASE = re.compile(r"(https?:)(//[A-Za-z0-9-][A-Za-z0-9.-]{0,252}(?::[0-9]{1,5})?)(?:/|$)")
@@ -30,7 +32,7 @@ class Happening(msgspec.Struct, frozen=True):
 
     event: str
     action: str
-    payload: Payload
+    payload: Object
     repository: str
     owner: str
     home: str
@@ -66,7 +68,7 @@ class Card(msgspec.Struct, frozen=True):
     fields: dict[str, Any] = {}
 
 
-def read(event: str, payload: Payload) -> Happening:
+def read(event: str, payload: Object) -> Happening:
     """A payload and where it belongs."""
     repository = obj(payload, "repository")
     full_name = _matching(_FULL_NAME, raw(repository, "full_name"))
@@ -87,7 +89,7 @@ def read(event: str, payload: Payload) -> Happening:
     )
 
 
-def actor(payload: Payload) -> dict[str, str]:
+def actor(payload: Object) -> dict[str, str]:
     """Who did it; empty strings where GitHub does not say."""
     sender = obj(payload, "sender")
     return {
@@ -97,7 +99,7 @@ def actor(payload: Payload) -> dict[str, str]:
     }
 
 
-def _account(payload: Payload) -> str:
+def _account(payload: Object) -> str:
     return raw(obj(obj(payload, "installation"), "account"), "login")
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from tidings.fields import Object, line, link, number, obj, text, word
 from tidings_github.card import Card, Happening
-from tidings_github.fields import Payload, line, link, number, obj, text, word
 from tidings_github.issues import changed_at, numbered, subject, summary
 
 
@@ -62,7 +62,7 @@ def commit_comment(happening: Happening) -> Card:
 
 
 def _card(
-    happening: Happening, thing: str, commented: Payload, *, subject: str, fields: dict[str, Any]
+    happening: Happening, thing: str, commented: Object, *, subject: str, fields: dict[str, Any]
 ) -> Card:
     comment = obj(happening.payload, "comment")
     action = happening.action

@@ -37,11 +37,11 @@ from tidings.contracts import (
     WebhookRequest,
 )
 from tidings.errors import Rejected
+from tidings.fields import line, link, number
 from tidings_github import app as apps
 from tidings_github import limits, oauth, recovery
 from tidings_github.api import HEADERS, object_in
 from tidings_github.appkey import AppKey
-from tidings_github.fields import line, link, number
 from tidings_github.hooks import Hooks
 from tidings_github.parse import parse
 from tidings_github.poll import poll

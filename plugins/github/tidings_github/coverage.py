@@ -14,9 +14,9 @@ from typing import Any, Final
 
 from tidings.contracts import Target
 from tidings.event import rfc3339
+from tidings.fields import Object, instant, number, raw
 from tidings_github.feed import KINDS
 from tidings_github.feeds import LATE
-from tidings_github.fields import Payload, instant, number, raw
 from tidings_github.targets import ORGANIZATION, kind_of
 
 # Longer than any webhook can be dead unnoticed.
@@ -50,7 +50,7 @@ class Coverage:
         return kinds & KINDS
 
 
-def note(state: Payload, pushed: frozenset[str], now: datetime) -> Mapping[str, Any]:
+def note(state: Object, pushed: frozenset[str], now: datetime) -> Mapping[str, Any]:
     """The state of a feed with what is left to a webhook noted in it: `pushed`, `covered`, `handed` and `read`.
 
     Args:
@@ -80,7 +80,7 @@ def note(state: Payload, pushed: frozenset[str], now: datetime) -> Mapping[str, 
     return rest | mine
 
 
-def is_left(state: Payload) -> bool:
+def is_left(state: Object) -> bool:
     """Whether a webhook tells all that a feed would, and all from before it has come."""
     handed, read = number(state, "handed"), number(state, "read")
     if handed is None or read is None or _left(state) != KINDS:
@@ -88,7 +88,7 @@ def is_left(state: Payload) -> bool:
     return read >= handed + LATE.total_seconds()
 
 
-def has_told(state: Payload, kind: str, at: datetime) -> bool:
+def has_told(state: Object, kind: str, at: datetime) -> bool:
     """Whether a webhook tells what happened then; not where it was made later."""
     handed = number(state, "handed")
     if handed is None or kind not in _left(state):
@@ -96,13 +96,13 @@ def has_told(state: Payload, kind: str, at: datetime) -> bool:
     return at >= datetime.fromtimestamp(handed, UTC) + _OVERLAP
 
 
-def noted(state: Payload, now: int) -> Mapping[str, Any]:
+def noted(state: Object, now: int) -> Mapping[str, Any]:
     """What `note` wrote into a state, when its feed has just been read."""
     mine = {name: state[name] for name in _OWN if name in state}
     return mine | {"read": now} if mine else mine
 
 
-def _left(state: Payload) -> frozenset[str]:
+def _left(state: Object) -> frozenset[str]:
     """The kinds that were left to a webhook."""
     kinds = state.get("pushed")
     if not isinstance(kinds, list):
@@ -110,7 +110,7 @@ def _left(state: Payload) -> frozenset[str]:
     return KINDS if _ALL in kinds else frozenset(kind for kind in kinds if isinstance(kind, str))
 
 
-def _covered(state: Payload, now: datetime) -> str:
+def _covered(state: Object, now: datetime) -> str:
     """From when the feed is to be read once its webhook is believed in no more; not from before it was watched."""
     if not state:
         return rfc3339(now)

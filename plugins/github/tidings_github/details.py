@@ -13,9 +13,9 @@ import msgspec
 
 from tidings.contracts import Api
 from tidings.errors import Rejected, Unavailable
+from tidings.fields import Object, number, obj, raw
 from tidings_github.api import look_up
 from tidings_github.feed import Item
-from tidings_github.fields import Payload, number, obj, raw
 
 _MOST_COMPARISONS: Final = 50
 _MOST_COMMITS: Final = 2048  # as in a webhook
@@ -59,7 +59,7 @@ class Details:
 
     def __init__(self, api: Api) -> None:
         self._api = api
-        self._things: dict[str, Payload | None] = {}
+        self._things: dict[str, Object | None] = {}
         self._comparisons = 0
 
     async def complete(self, item: Item) -> Item:
@@ -80,7 +80,7 @@ class Details:
             payload = payload | {"pull_request": {**obj(payload, "pull_request"), "merged": True}}
         return item._replace(payload=payload)
 
-    async def _thing(self, repository: str, folder: str, thing: Payload) -> Payload:
+    async def _thing(self, repository: str, folder: str, thing: Object) -> Object:
         """A pull request or an issue in full; nothing where it is gone, or where its number is another's now."""
         place = number(thing, "number")
         if place is None or place < 1:
@@ -121,7 +121,7 @@ class Details:
         }
 
 
-def _as_pushed(commit: _Commit) -> Payload:
+def _as_pushed(commit: _Commit) -> Object:
     told = commit.commit or _Text()
     signed = told.author or _Name()
     return {

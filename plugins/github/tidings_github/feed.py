@@ -12,8 +12,8 @@ from typing import Any, Final, NamedTuple
 import msgspec
 
 from tidings.event import Event
+from tidings.fields import Object, flag, instant, number, obj, raw
 from tidings_github.card import read
-from tidings_github.fields import Payload, flag, instant, number, obj, raw
 from tidings_github.parse import tell
 from tidings_github.recipes import content_id
 from tidings_github.targets import FULL_NAME, LOGIN
@@ -74,7 +74,7 @@ class Item(NamedTuple):
     payload: dict[str, Any]
 
 
-def item_id(item: Payload) -> int | None:
+def item_id(item: Object) -> int | None:
     """The feed's own id of an event; None where it has none."""
     text = item.get("id")
     if isinstance(text, str) and text.isascii() and text.isdigit() and len(text) <= _LONGEST_ID:
@@ -82,7 +82,7 @@ def item_id(item: Payload) -> int | None:
     return number(item, "id")
 
 
-def understand(item: Payload, web_url: str) -> Item | None:
+def understand(item: Object, web_url: str) -> Item | None:
     """An event of a feed as the webhook that tells the same; None where polling does not tell it.
 
     Args:
@@ -134,7 +134,7 @@ def event_of(item: Item) -> Event | None:
     return event if event.time is not None else msgspec.structs.replace(event, time=item.at)
 
 
-def _push(given: Payload, name: str, web_url: str) -> dict[str, Any]:
+def _push(given: Object, name: str, web_url: str) -> dict[str, Any]:
     before, after = raw(given, "before"), raw(given, "head")
     ends = f"{before[:_SHORT]}...{after[:_SHORT]}"
     return {

@@ -14,9 +14,9 @@ from typing import Any, Final
 
 from tidings.contracts import Answer, Api
 from tidings.event import rfc3339
+from tidings.fields import Object, instant, raw
 from tidings_github.api import PAGE, next_url, objects_in
 from tidings_github.feed import item_id
-from tidings_github.fields import Payload, instant, raw
 
 USUAL_WAIT_SECONDS: Final = 60
 _MOST_WAIT_SECONDS: Final = 6 * 3600
@@ -46,7 +46,7 @@ class Position:
         """Whether the feed is read for the first time: then nothing in it is news."""
         return not self.seen and self.since is None
 
-    def knows(self, item: Payload) -> bool:
+    def knows(self, item: Object) -> bool:
         """Whether an event was seen, or is from before; so is what follows it in the feed."""
         identity = item_id(item)
         if self.seen:
@@ -67,7 +67,7 @@ class Reading:
         gap: What is lost, for people; "" for nothing.
     """
 
-    items: Sequence[tuple[int, Payload]]
+    items: Sequence[tuple[int, Object]]
     position: Position
     wait_seconds: int
     gap: str = ""
@@ -114,10 +114,10 @@ def wait(answer: Answer) -> int:
 
 
 async def _back(
-    api: Api, answer: Answer, first: Sequence[Payload], position: Position
-) -> tuple[dict[int, Payload], bool]:
+    api: Api, answer: Answer, first: Sequence[Object], position: Position
+) -> tuple[dict[int, Object], bool]:
     """All events of the pages back to what is known, and whether that was reached."""
-    items: dict[int, Payload] = {}
+    items: dict[int, Object] = {}
     page = first
     for _ in range(_MOST_PAGES):
         items |= {identity: item for item in page if (identity := item_id(item)) is not None}
@@ -131,7 +131,7 @@ async def _back(
     return items, False
 
 
-def _position(first: Sequence[Payload], answer: Answer, now: datetime, before: Position) -> Position:
+def _position(first: Sequence[Object], answer: Answer, now: datetime, before: Position) -> Position:
     """The position after everything on a first page."""
     dated = [
         (identity, at)
@@ -147,7 +147,7 @@ def _position(first: Sequence[Payload], answer: Answer, now: datetime, before: P
     return Position(frozenset(identity for identity, at in dated if at >= newest - LATE), tag)
 
 
-def load(state: Payload) -> Position:
+def load(state: Object) -> Position:
     """A position from a checkpoint, whatever is in it."""
     seen = state.get("seen")
     ids = (

@@ -10,12 +10,10 @@ import re
 from datetime import datetime
 from typing import Any, Final
 
-from tidings_github.card import Card, Happening
-from tidings_github.fields import (
-    LIST_LENGTH,
+from tidings.fields import (
     TEXT_LENGTH,
     TITLE_LENGTH,
-    Payload,
+    Object,
     clip,
     instant,
     line,
@@ -26,6 +24,7 @@ from tidings_github.fields import (
     text,
     word,
 )
+from tidings_github.card import LIST_LENGTH, Card, Happening
 from tidings_github.phrases import phrase
 
 # Where GitHub's object is not called like the event.
@@ -180,7 +179,7 @@ def generic(happening: Happening) -> Card:
     )
 
 
-def _object(happening: Happening) -> Payload:
+def _object(happening: Happening) -> Object:
     payload, event = happening.payload, happening.event
     if event in _FLAT:
         return payload
@@ -195,7 +194,7 @@ def _object(happening: Happening) -> Payload:
     )
 
 
-def _title(happening: Happening, item: Payload, about: str) -> str:
+def _title(happening: Happening, item: Object, about: str) -> str:
     event, action = happening.event, happening.action
     if event in {"repository", "public"} and happening.place:
         return clip(f"Repository {happening.place} {phrase(happening) or 'made public'}", TITLE_LENGTH)
@@ -210,7 +209,7 @@ def _title(happening: Happening, item: Payload, about: str) -> str:
     return happening.title(wording, about)
 
 
-def _name(happening: Happening, item: Payload) -> str:
+def _name(happening: Happening, item: Object) -> str:
     if happening.event == "organization":
         item = happening.payload
     elif happening.event in _NAMELESS:
@@ -226,7 +225,7 @@ def _name(happening: Happening, item: Payload) -> str:
     return ""
 
 
-def _text(happening: Happening, item: Payload, name: str) -> str:
+def _text(happening: Happening, item: Object, name: str) -> str:
     if happening.event == "pull_request_review_thread":
         comments = objs(obj(happening.payload, "thread"), "comments")
         return text(comments[0], "body") if comments else ""
@@ -243,7 +242,7 @@ def _text(happening: Happening, item: Payload, name: str) -> str:
     return ""
 
 
-def _url(happening: Happening, item: Payload) -> str:
+def _url(happening: Happening, item: Object) -> str:
     best = link(item, "html_url") or link(item, "target_url")
     if best:
         return best
@@ -254,7 +253,7 @@ def _url(happening: Happening, item: Payload) -> str:
     return link(pages[0], "html_url") if pages else ""
 
 
-def _subject(happening: Happening, item: Payload) -> str:
+def _subject(happening: Happening, item: Object) -> str:
     event = happening.event
     if event == "status":
         commit = word(item, "sha")
@@ -271,7 +270,7 @@ def _subject(happening: Happening, item: Payload) -> str:
     return f"{_FOLDER.get(event, event)}/{named}" if named else ""
 
 
-def _time(happening: Happening, item: Payload) -> datetime | None:
+def _time(happening: Happening, item: Object) -> datetime | None:
     action = happening.action
     if action in _GONE:  # what is gone carries the instant of its last change, not of its going
         return None
@@ -284,13 +283,13 @@ def _time(happening: Happening, item: Payload) -> datetime | None:
     return instant(happening.payload, "created_at")
 
 
-def _fields(item: Payload) -> dict[str, Any]:
+def _fields(item: Object) -> dict[str, Any]:
     fields: dict[str, Any] = {key: found for key in _SHOWN_WORDS if (found := word(item, key))}
     value = number(item, "number")
     return fields if value is None else fields | {"number": value}
 
 
-def _at(item: Payload, path: tuple[str, ...]) -> Payload:
+def _at(item: Object, path: tuple[str, ...]) -> Object:
     for step in path:
         item = obj(item, step)
     return item

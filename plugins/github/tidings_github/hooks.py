@@ -7,8 +7,8 @@ from typing import Any, Final
 
 from tidings.contracts import Answer, Api, Clock, Target, Upstream
 from tidings.errors import Rejected
+from tidings.fields import Object, flag, number, obj, raw, word
 from tidings_github.api import HIDDEN, PAGE, object_in, pages, reason
-from tidings_github.fields import Payload, flag, number, obj, raw, word
 from tidings_github.limits import Writes
 from tidings_github.targets import FULL_NAME, LOGIN, ORGANIZATION, UNKNOWN, id_of, kind_of
 
@@ -119,9 +119,9 @@ class Hooks:
         """
         await self._write(api, "DELETE", _path(upstream.target, upstream.id), accept=(404, 410))
 
-    async def _calling(self, api: Api, target: Target, callback_url: str) -> Sequence[Payload]:
+    async def _calling(self, api: Api, target: Target, callback_url: str) -> Sequence[Object]:
         """The webhooks there that call this address."""
-        found: list[Payload] = []
+        found: list[Object] = []
         try:
             async for page in pages(api, f"{_path(target)}?per_page={PAGE}", most=_MOST_PAGES):
                 found += [
@@ -153,7 +153,7 @@ class Hooks:
         )
 
     async def _update(
-        self, api: Api, target: Target, hook: Payload, callback_url: str, secret: str
+        self, api: Api, target: Target, hook: Object, callback_url: str, secret: str
     ) -> Upstream:
         path = _path(target, _id(hook))
         # A `config` replaces the one before: without the secret in it, GitHub would sign no more.
@@ -199,7 +199,7 @@ def _wanted(callback_url: str, secret: str, kinds: Sequence[str]) -> Mapping[str
     return {"events": list(kinds), "config": config}
 
 
-def _upstream(target: Target, hook: Payload, callback_url: str) -> Upstream:
+def _upstream(target: Target, hook: Object, callback_url: str) -> Upstream:
     identity = _id(hook)
     if not identity:
         raise Rejected(f"GitHub answered without the id of {target.name}'s webhook.", status=502)
@@ -213,7 +213,7 @@ def _upstream(target: Target, hook: Payload, callback_url: str) -> Upstream:
     )
 
 
-def _problem(hook: Payload, callback_url: str) -> str:
+def _problem(hook: Object, callback_url: str) -> str:
     """What keeps a webhook from delivering to us; "" for nothing."""
     config = obj(hook, "config")
     if not flag(hook, "active"):
@@ -225,7 +225,7 @@ def _problem(hook: Payload, callback_url: str) -> str:
     return _failing(hook)
 
 
-def _failing(hook: Payload) -> str:
+def _failing(hook: Object) -> str:
     """How the last delivery failed; "" where it arrived, or there was none."""
     last = obj(hook, "last_response")
     code, status = number(last, "code") or 0, word(last, "status")
@@ -235,12 +235,12 @@ def _failing(hook: Payload) -> str:
     return f"GitHub's last delivery failed ({said or code})."
 
 
-def _id(hook: Payload) -> str:
+def _id(hook: Object) -> str:
     identity = number(hook, "id")
     return "" if identity is None or identity < 0 else str(identity)
 
 
-def _events(hook: Payload) -> Sequence[str]:
+def _events(hook: Object) -> Sequence[str]:
     events = hook.get("events")
     return [event for event in events if isinstance(event, str)] if isinstance(events, list) else ()
 

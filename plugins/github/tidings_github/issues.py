@@ -5,8 +5,8 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from tidings_github.card import Card, Happening
-from tidings_github.fields import LIST_LENGTH, Payload, instant, line, link, number, obj, objs, text, word
+from tidings.fields import Object, instant, line, link, number, obj, objs, text, word
+from tidings_github.card import LIST_LENGTH, Card, Happening
 from tidings_github.phrases import phrase
 
 _CLOSED_AS = {"not_planned": "closed as not planned", "duplicate": "closed as a duplicate"}
@@ -29,19 +29,19 @@ def issues(happening: Happening) -> Card:
     )
 
 
-def numbered(thing: str, item: Payload) -> str:
+def numbered(thing: str, item: Object) -> str:
     """`Issue #7`, or `Issue` where the number is missing."""
     value = number(item, "number")
     return thing if value is None else f"{thing} #{value}"
 
 
-def subject(folder: str, item: Payload) -> str:
+def subject(folder: str, item: Object) -> str:
     """`issues/7`, as in the address of its page; "" where the number is missing."""
     value = number(item, "number")
     return "" if value is None else f"{folder}/{value}"
 
 
-def summary(item: Payload) -> dict[str, Any]:
+def summary(item: Object) -> dict[str, Any]:
     """What an event's data says of an issue or pull request."""
     labels = (word(label, "name") for label in objs(item, "labels")[:LIST_LENGTH])
     return {
@@ -51,7 +51,7 @@ def summary(item: Payload) -> dict[str, Any]:
     }
 
 
-def changed_at(action: str, item: Payload) -> datetime | None:
+def changed_at(action: str, item: Object) -> datetime | None:
     """When an action befell an issue or comment."""
     if action in {"opened", "created"}:
         return instant(item, "created_at")

@@ -14,10 +14,10 @@ from typing import Any, Final
 
 from tidings.contracts import Answer, Api
 from tidings.event import Event, rfc3339
+from tidings.fields import Object, flag, instant, line, obj, raw, word
 from tidings_github.api import next_url, objects_in
 from tidings_github.card import actor, read
 from tidings_github.feeds import wait
-from tidings_github.fields import Payload, flag, instant, line, obj, raw, word
 from tidings_github.recipes import notification_id
 
 _PATH: Final = "/notifications?all=true&per_page=50"  # GitHub gives no more on a page
@@ -63,7 +63,7 @@ class Inbox:
     gap: str = ""
 
 
-async def read_inbox(api: Api, state: Payload, now: datetime, web_url: str) -> Inbox:
+async def read_inbox(api: Api, state: Object, now: datetime, web_url: str) -> Inbox:
     """Ask for what was updated; costs nothing where nothing was. The first time nothing is news.
 
     Args:
@@ -104,7 +104,7 @@ async def read_inbox(api: Api, state: Payload, now: datetime, web_url: str) -> I
     return Inbox([event for _, event in fresh], after, wait_seconds, gap)
 
 
-async def _threads(api: Api, answer: Answer, *, to_the_end: bool) -> tuple[Sequence[Payload], bool]:
+async def _threads(api: Api, answer: Answer, *, to_the_end: bool) -> tuple[Sequence[Object], bool]:
     """The threads of all pages, newest first, and whether these were all."""
     threads = list(objects_in(answer))
     for _ in range(_MOST_PAGES if to_the_end else 0):
@@ -117,7 +117,7 @@ async def _threads(api: Api, answer: Answer, *, to_the_end: bool) -> tuple[Seque
 
 
 def _state(
-    threads: Sequence[Payload], answer: Answer, last: datetime | None, now: datetime
+    threads: Sequence[Object], answer: Answer, last: datetime | None, now: datetime
 ) -> Mapping[str, Any]:
     dated = [
         (at, raw(thread, "id"), raw(thread, "updated_at"))
@@ -140,7 +140,7 @@ def _state(
     return state
 
 
-def _pairs(state: Payload) -> Sequence[tuple[str, str]]:
+def _pairs(state: Object) -> Sequence[tuple[str, str]]:
     known = state.get("known")
     return [
         (one[0], one[1])
@@ -149,7 +149,7 @@ def _pairs(state: Payload) -> Sequence[tuple[str, str]]:
     ]
 
 
-def _event(thread: Payload, at: datetime, account_key: str, web_url: str) -> Event | None:
+def _event(thread: Object, at: datetime, account_key: str, web_url: str) -> Event | None:
     """A thread as it stands now; None where it has no id."""
     identity = notification_id(account_key, thread)
     if not identity:
@@ -183,7 +183,7 @@ def _event(thread: Payload, at: datetime, account_key: str, web_url: str) -> Eve
     )
 
 
-def _page(subject: Payload, home: str) -> str:
+def _page(subject: Object, home: str) -> str:
     """The page of what a thread is about; GitHub gives the API's address of it alone."""
     about, url = raw(subject, "type"), raw(subject, "url")
     number, commit = _LAST_NUMBER.search(url), _LAST_COMMIT.search(url)

@@ -9,10 +9,10 @@ from typing import Any, Final
 from tidings.contracts import Parsed, WebhookRequest
 from tidings.errors import Rejected
 from tidings.event import Event
+from tidings.fields import TEXT_LENGTH, TITLE_LENGTH, clip, number, obj
 from tidings_github import comments, issues, pulls, refs, repositories, webhooks
 from tidings_github.body import payload
 from tidings_github.card import Card, Happening, actor, read
-from tidings_github.fields import TEXT_LENGTH, TITLE_LENGTH, clip, number, obj
 from tidings_github.generic import generic
 from tidings_github.recipes import event_id, is_news
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
+from tidings.fields import obj, word
 from tidings_github.card import Happening
-from tidings_github.fields import obj, word
 
 _PLAIN: Final = {
     "auto_merge_disabled": "no longer set to merge automatically",

@@ -20,13 +20,13 @@ from typing import Any, Final
 from tidings.contracts import Api, Asked, Polled, Target
 from tidings.errors import Rejected, Unavailable
 from tidings.event import Event, encode_json, rfc3339
+from tidings.fields import Object, flag, number, obj, raw
 from tidings_github import coverage, feeds
 from tidings_github.api import HIDDEN, look_up
 from tidings_github.coverage import Coverage
 from tidings_github.details import Details
 from tidings_github.feed import event_of, understand
 from tidings_github.feeds import USUAL_WAIT_SECONDS, Position, Reading
-from tidings_github.fields import Payload, flag, number, obj, raw
 from tidings_github.notifications import read_inbox
 from tidings_github.targets import LOGIN, ORGANIZATION, REPOSITORY, UNKNOWN, id_of, kind_of, watched
 
@@ -74,7 +74,7 @@ class _Run:
         self._now = int(asked.now.timestamp())
         self._targets = obj(asked.checkpoint, "targets")
         self._coverage = Coverage(asked.pushed, ())
-        self._feeds: dict[str, Payload] = dict(obj(asked.checkpoint, "feeds"))
+        self._feeds: dict[str, Object] = dict(obj(asked.checkpoint, "feeds"))
         self._inbox = obj(asked.checkpoint, "inbox")
         self._round = number(asked.checkpoint, "round")
         self._details = Details(api)
@@ -244,7 +244,7 @@ class _Run:
         if events or gap:
             yield self.polled(events, target=key, gap=gap)
 
-    async def _read(self, target: Target, state: Payload) -> Reading:
+    async def _read(self, target: Target, state: Object) -> Reading:
         position, now, name = feeds.load(state), self._asked.now, target.name
         if kind_of(target.key) == REPOSITORY:
             return await feeds.read(self._api, f"/repos/{name}/events", position, now, name)
@@ -258,7 +258,7 @@ class _Run:
                 self._feeds[target.key] = {**state, "open": True}  # only members see more than the public
         return await feeds.read(self._api, f"/orgs/{name}/events", position, now, name)
 
-    async def _event(self, item: Payload, target: Target, state: Payload) -> Event | None:
+    async def _event(self, item: Object, target: Target, state: Object) -> Event | None:
         """The event of a feed's item; None where a webhook tells it."""
         if kind_of(target.key) == REPOSITORY and number(obj(item, "repo"), "id") != id_of(target.key):
             return None  # the name is another repository's now
@@ -269,13 +269,13 @@ class _Run:
 
     # --- turns ----------------------------------------------------------------------------------------------------
 
-    def _state(self, key: str) -> Payload:
+    def _state(self, key: str) -> Object:
         return obj(self._feeds, key)
 
     def _asked_at(self, key: str) -> int:
         return number(self._state(key), "at") or 0
 
-    def _may_ask(self, state: Payload) -> bool:
+    def _may_ask(self, state: Object) -> bool:
         """Whether GitHub's own interval is over."""
         asked_at = number(state, "at")
         wait_seconds = number(state, "wait") or USUAL_WAIT_SECONDS
@@ -286,7 +286,7 @@ def _unusual(wait_seconds: int) -> Mapping[str, int]:
     return {"wait": wait_seconds} if wait_seconds != USUAL_WAIT_SECONDS else {}
 
 
-def _is_off(state: Payload, now: int) -> bool:
+def _is_off(state: Object, now: int) -> bool:
     """Whether GitHub refused it less than a day ago."""
     refused_at = number(state, "off")
     return refused_at is not None and 0 <= now - refused_at < _OFF_SECONDS

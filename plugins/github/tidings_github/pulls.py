@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from datetime import datetime
 
+from tidings.fields import Object, flag, instant, line, link, obj, text, word
 from tidings_github.card import Card, Happening
-from tidings_github.fields import Payload, flag, instant, line, link, obj, text, word
 from tidings_github.issues import numbered, subject, summary
 from tidings_github.phrases import phrase
 from tidings_github.recipes import MERGED, case
@@ -47,7 +47,7 @@ def pull_request_review(happening: Happening) -> Card:
     )
 
 
-def _review_words(happening: Happening, review: Payload, pull: Payload) -> str:
+def _review_words(happening: Happening, review: Object, pull: Object) -> str:
     thing = numbered("pull request", pull)
     if happening.action != "submitted":
         return f"Review of {thing} {phrase(happening)}".rstrip()
@@ -57,7 +57,7 @@ def _review_words(happening: Happening, review: Payload, pull: Payload) -> str:
     return f"{numbered('Pull request', pull)} {'approved' if state == 'approved' else 'reviewed'}"
 
 
-def _review_time(action: str, review: Payload, pull: Payload) -> datetime | None:
+def _review_time(action: str, review: Object, pull: Object) -> datetime | None:
     if action == "submitted":
         return instant(review, "submitted_at")
     return instant(review, "updated_at") or instant(pull, "updated_at")

@@ -15,7 +15,7 @@ from collections.abc import Callable
 from typing import Any, Final, NamedTuple
 from urllib.parse import quote
 
-from tidings_github.fields import Payload, flag, obj
+from tidings.fields import Object, flag, obj
 
 BY_DELIVERY: Final = "github:{event}:delivery:{guid}"
 NO_EVENT: Final = ""
@@ -265,7 +265,7 @@ NOTIFICATION: Final = Recipe(
 )
 
 
-def case(event: str, action: str, payload: Payload) -> str:
+def case(event: str, action: str, payload: Object) -> str:
     """The action that the table knows this by: its own, or `MERGED`."""
     if event == "pull_request" and action == "closed" and flag(obj(payload, "pull_request"), "merged"):
         return MERGED
@@ -278,19 +278,19 @@ def is_news(event: str, action: str) -> bool:
     return row is None or row.template != NO_EVENT
 
 
-def event_id(event: str, action: str, payload: Payload, guid: str) -> str:
+def event_id(event: str, action: str, payload: Object, guid: str) -> str:
     """The id of what a delivery tells; by its GUID where a field that the recipe needs is missing."""
     return content_id(event, action, payload) or bounded(f"github:{event}:delivery:{guid}")
 
 
-def content_id(event: str, action: str, payload: Payload) -> str:
+def content_id(event: str, action: str, payload: Object) -> str:
     """The id that the payload alone gives, the same whichever way it came; "" where it takes a delivery."""
     build = _builders.get((event, case(event, action, payload)))
     made = build(payload) if build is not None else None
     return bounded(made) if made else ""
 
 
-def notification_id(account: str, thread: Payload) -> str:
+def notification_id(account: str, thread: Object) -> str:
     """The id of a notification as it stands now; "" where a field is missing."""
     made = _notification({**thread, "account": account})
     return bounded(made) if made else ""
@@ -336,14 +336,14 @@ def markdown() -> str:
     return "\n".join(rows) + "\n"
 
 
-def _builder(template: str) -> Callable[[Payload], str | None]:
+def _builder(template: str) -> Callable[[Object], str | None]:
     """A function that fills in a template from a payload, or gives None where a field is missing."""
     pieces = [
         (literal, tuple(path.split("."))) for literal, path in re.findall(r"([^{]*)\{([^}]*)\}", template)
     ]
     tail = template.rpartition("}")[2]
 
-    def build(payload: Payload) -> str | None:
+    def build(payload: Object) -> str | None:
         made: list[str] = []
         for literal, path in pieces:
             found = part(_walk(payload, path))

@@ -10,8 +10,8 @@ import msgspec
 
 from tidings.contracts import AddressedDelivery, Api, LoggedDelivery, Upstream, WebhookRequest
 from tidings.errors import Rejected, Unavailable
+from tidings.fields import Object, instant, number, raw, word
 from tidings_github.api import PAGE, pages
-from tidings_github.fields import Payload, instant, number, raw, word
 from tidings_github.hooks import hook_path
 from tidings_github.parse import ABOUT_THE_APP
 
@@ -79,7 +79,7 @@ async def _lines(api: Api, hook: str, since: datetime) -> AsyncIterator[Addresse
             yield line
 
 
-def _line(item: Payload) -> AddressedDelivery | None:
+def _line(item: Object) -> AddressedDelivery | None:
     identity, guid, at = number(item, "id"), raw(item, "guid"), instant(item, "delivered_at")
     if identity is None or not guid or at is None:
         return None

@@ -6,21 +6,8 @@ from collections.abc import Sequence
 from typing import Final
 from urllib.parse import quote
 
-from tidings_github.card import Card, Happening
-from tidings_github.fields import (
-    LIST_LENGTH,
-    Payload,
-    flag,
-    instant,
-    line,
-    link,
-    number,
-    obj,
-    objs,
-    one_line,
-    raw,
-    word,
-)
+from tidings.fields import Object, flag, instant, line, link, number, obj, objs, one_line, raw, word
+from tidings_github.card import LIST_LENGTH, Card, Happening
 
 _SHOWN_LINES: Final = 10
 _MOST_COMMITS: Final = 2048  # GitHub sends no more in one push
@@ -111,7 +98,7 @@ def _kind(ref: str) -> tuple[str, str]:
     return "Ref", ref
 
 
-def _named_ref(payload: Payload) -> tuple[str, str, str]:
+def _named_ref(payload: Object) -> tuple[str, str, str]:
     """What kind of ref, its short name, and its full name."""
     name = line(payload, "ref")
     kind = word(payload, "ref_type").capitalize() or "Ref"
@@ -126,7 +113,7 @@ def _log(commits: Sequence[dict[str, str]], count: int) -> str:
     return "\n".join(lines)
 
 
-def _commit(commit: Payload) -> dict[str, str]:
+def _commit(commit: Object) -> dict[str, str]:
     author = obj(commit, "author")
     return {
         "id": word(commit, "id"),

@@ -5,8 +5,8 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Final
 
+from tidings.fields import Object, flag, instant, line, link, number, obj, raw, text, word
 from tidings_github.card import Card, Happening, actor
-from tidings_github.fields import Payload, flag, instant, line, link, number, obj, raw, text, word
 
 _CONCLUDED: Final = {
     "success": "succeeded",
@@ -94,11 +94,11 @@ def workflow_run(happening: Happening) -> Card:
     )
 
 
-def _run_time(action: str, run: Payload) -> datetime | None:
+def _run_time(action: str, run: Object) -> datetime | None:
     if action == "requested":
         return instant(run, "run_started_at") or instant(run, "created_at")
     return instant(run, "updated_at")
 
 
-def _first_line(commit: Payload) -> str:
+def _first_line(commit: Object) -> str:
     return line({"message": raw(commit, "message").partition("\n")[0]}, "message")

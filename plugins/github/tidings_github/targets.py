@@ -12,8 +12,8 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any, Final
 
 from tidings.contracts import Api, Target
+from tidings.fields import Object, flag, number, obj, one_line, raw
 from tidings_github.api import PAGE, look_up, pages
-from tidings_github.fields import Payload, flag, number, obj, one_line, raw
 
 ALL: Final = "all"
 REPOSITORY: Final = "repo"
@@ -75,7 +75,7 @@ def _names(chosen: object) -> list[str] | None:
     )
 
 
-async def _administered(api: Api) -> AsyncIterator[Payload]:
+async def _administered(api: Api) -> AsyncIterator[Object]:
     async for page in pages(api, _MINE, most=_MOST_PAGES):
         for repository in page:
             # Nothing happens in an archived repository, and no webhook can be made there.
@@ -84,7 +84,7 @@ async def _administered(api: Api) -> AsyncIterator[Payload]:
                 yield repository
 
 
-async def _installed(api: Api) -> AsyncIterator[Payload]:
+async def _installed(api: Api) -> AsyncIterator[Object]:
     for identity in await installations(api):
         path = f"/user/installations/{identity}/repositories?per_page={PAGE}"
         async for page in pages(api, path, most=_MOST_PAGES, key="repositories"):
@@ -115,7 +115,7 @@ async def _add_named(api: Api, found: dict[str, Target], kind: str, name: str) -
         found[f"{UNKNOWN}:{shown}"] = Target(f"{UNKNOWN}:{shown}", shown)
 
 
-def _add(found: dict[str, Target], kind: str, thing: Payload, field: str, pattern: re.Pattern[str]) -> bool:
+def _add(found: dict[str, Target], kind: str, thing: Object, field: str, pattern: re.Pattern[str]) -> bool:
     identity, name = number(thing, "id"), raw(thing, field)
     if identity is None or identity < 0 or not pattern.fullmatch(name):
         return False

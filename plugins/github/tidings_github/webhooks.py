@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from tidings_github.card import Card, Happening
-from tidings_github.fields import LIST_LENGTH, Payload, number, obj, one_line, text
+from tidings.fields import Object, number, obj, one_line, text
+from tidings_github.card import LIST_LENGTH, Card, Happening
 
 
 def ping(happening: Happening) -> Card:
@@ -38,7 +38,7 @@ def meta(happening: Happening) -> Card:
     )
 
 
-def _events(payload: Payload) -> list[str]:
+def _events(payload: Object) -> list[str]:
     events = obj(payload, "hook").get("events")
     if not isinstance(events, list):
         return []
@@ -52,7 +52,7 @@ def _sends(events: list[str], count: int) -> str:
     return f"GitHub will send: {', '.join(events)}{more}." if events else ""
 
 
-def _count(payload: Payload) -> int:
+def _count(payload: Object) -> int:
     events = obj(payload, "hook").get("events")
     return len(events) if isinstance(events, list) else 0
 
@@ -61,6 +61,6 @@ def _settings(happening: Happening) -> str:
     return f"{happening.home}/settings/hooks" if happening.repository else happening.home
 
 
-def _subject(payload: Payload) -> str:
+def _subject(payload: Object) -> str:
     identity = number(payload, "hook_id")
     return "" if identity is None else f"hooks/{identity}"

@@ -13,7 +13,8 @@ from typing import Any, Final
 from urllib.parse import quote
 
 from tidings.event import Event
-from tidings_gmail.wire import Object, identity, instant, line, obj, objects, text, texts
+from tidings.fields import Object, as_strings, obj, objs, one_line, raw
+from tidings_gmail.fields import identity, instant
 
 #: The kind of event that pushes bring; `com.google.gmail.{kind}`.
 MESSAGE: Final = "message"
@@ -72,21 +73,21 @@ def labels_event(
         subject=f"messages/{message_id}",
         time=at,
         platform="gmail",
-        data={**card, "title": line(f"{card['subject']} {verb} {', '.join(shown)}"), "changed": shown},
+        data={**card, "title": one_line(f"{card['subject']} {verb} {', '.join(shown)}"), "changed": shown},
     )
 
 
 def labels_of(value: Any) -> list[str]:
     """The labels in a list, as they may be shown."""
-    return [label for label in texts(value)[:_MOST_LABELS] if _LABEL.fullmatch(label)]
+    return [label for label in as_strings(value)[:_MOST_LABELS] if _LABEL.fullmatch(label)]
 
 
 def _card(mailbox: str, message: Object) -> dict[str, Any]:
     headers = _headers(message)
     name, address = parseaddr(headers.get("from", ""))
-    sender = {"name": line(_readable(name), 100), "address": line(address, 254)}
-    subject = line(_readable(headers.get("subject", ""))) or "(no subject)"
-    snippet = line(unescape(text(message, "snippet")[: 4 * _SNIPPET_LENGTH]), _SNIPPET_LENGTH)
+    sender = {"name": one_line(_readable(name), 100), "address": one_line(address, 254)}
+    subject = one_line(_readable(headers.get("subject", ""))) or "(no subject)"
+    snippet = one_line(unescape(raw(message, "snippet")[: 4 * _SNIPPET_LENGTH]), _SNIPPET_LENGTH)
     thread = identity(message, "threadId") or identity(message, "id")
     return {
         "title": subject,
@@ -104,8 +105,8 @@ def _card(mailbox: str, message: Object) -> dict[str, Any]:
 
 def _headers(message: Object) -> Mapping[str, str]:
     found: dict[str, str] = {}
-    for one in objects(obj(message.get("payload")).get("headers")):
-        found.setdefault(text(one, "name").lower(), text(one, "value"))
+    for one in objs(obj(message, "payload"), "headers"):
+        found.setdefault(raw(one, "name").lower(), raw(one, "value"))
     return found
 
 

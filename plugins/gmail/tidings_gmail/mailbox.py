@@ -15,8 +15,9 @@ import msgspec
 
 from tidings.contracts import Api
 from tidings.errors import Rejected, Unavailable
+from tidings.fields import Object, as_object, as_objects, obj, objs, raw
 from tidings_gmail.cards import labels_of
-from tidings_gmail.wire import Object, identity, obj, objects, position, text
+from tidings_gmail.fields import identity, position
 
 _ME: Final = "/users/me"
 #: Also what is asked for a watch.
@@ -89,11 +90,11 @@ async def profile(api: Api) -> Profile:
     Raises:
         AuthExpired, Unavailable, Rejected: As `Api.request`.
     """
-    said = obj((await api.request("GET", f"{_ME}/profile")).json())
+    said = as_object((await api.request("GET", f"{_ME}/profile")).json())
     history_id = position(said.get("historyId"))
     if history_id is None:
         raise Unavailable("Gmail does not say where the mailbox's history stands.")
-    return Profile(text(said, "emailAddress"), history_id)
+    return Profile(raw(said, "emailAddress"), history_id)
 
 
 async def history(api: Api, since: int, next_page: str, kinds: Sequence[str]) -> Page:
@@ -110,9 +111,9 @@ async def history(api: Api, since: int, next_page: str, kinds: Sequence[str]) ->
     answer = await api.request("GET", f"{_ME}/history?{urlencode(query)}", accept=_GONE)
     if answer.status in _GONE:
         raise HistoryGone
-    said = obj(answer.json())
-    changes = [change for record in objects(said.get("history")) for change in _changes(record)]
-    return Page(changes, position(said.get("historyId")) or since, text(said, "nextPageToken"))
+    said = as_object(answer.json())
+    changes = [change for record in objs(said, "history") for change in _changes(record)]
+    return Page(changes, position(said.get("historyId")) or since, raw(said, "nextPageToken"))
 
 
 async def message(api: Api, message_id: str) -> Object | None:
@@ -123,7 +124,7 @@ async def message(api: Api, message_id: str) -> Object | None:
     """
     query = urlencode([("format", "metadata"), *[("metadataHeaders", name) for name in _HEADERS]])
     answer = await api.request("GET", f"{_ME}/messages/{message_id}?{query}", accept={404})
-    return None if answer.status == 404 else obj(answer.json())
+    return None if answer.status == 404 else as_object(answer.json())
 
 
 async def newest(
@@ -139,9 +140,9 @@ async def newest(
         query.append(("q", f"after:{since.timestamp():.0f}"))
     if next_page:
         query.append(("pageToken", next_page))
-    said = obj((await api.request("GET", f"{_ME}/messages?{urlencode(query)}")).json())
-    found = [identity(one, "id") for one in objects(said.get("messages"))]
-    return [one for one in found if one], text(said, "nextPageToken")
+    said = as_object((await api.request("GET", f"{_ME}/messages?{urlencode(query)}")).json())
+    found = [identity(one, "id") for one in objs(said, "messages")]
+    return [one for one in found if one], raw(said, "nextPageToken")
 
 
 async def watch(api: Api, topic: str) -> Object:
@@ -152,7 +153,7 @@ async def watch(api: Api, topic: str) -> Object:
         AuthExpired, Unavailable: As `Api.request`.
     """
     body = {"topicName": topic, "labelIds": [INBOX], "labelFilterBehavior": "include"}
-    return obj((await api.request("POST", WATCH, json=body)).json())
+    return as_object((await api.request("POST", WATCH, json=body)).json())
 
 
 async def stop(api: Api) -> None:
@@ -174,8 +175,8 @@ def _changes(record: Object) -> list[Change]:
         return []
     found: list[Change] = []
     for field, kind in (("messagesAdded", "came"), ("labelsAdded", "added"), ("labelsRemoved", "removed")):
-        for one in objects(record.get(field)):
-            about = obj(one.get("message"))
+        for one in as_objects(record.get(field)):
+            about = obj(one, "message")
             message_id = identity(about, "id")
             if message_id:
                 labels = labels_of(about["labelIds"]) if "labelIds" in about else None

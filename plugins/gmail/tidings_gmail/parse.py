@@ -15,7 +15,8 @@ from typing import Any, Final
 import msgspec
 
 from tidings.contracts import Hint, Parsed, Reply, WebhookRequest
-from tidings_gmail.wire import obj, position, text
+from tidings.fields import as_object, obj, raw
+from tidings_gmail.fields import position
 
 #: Any of 102, 200, 201, 202 and 204 acknowledges a push.
 ACKNOWLEDGED: Final = Reply(204)
@@ -32,11 +33,11 @@ def mailbox_address(email: str) -> str:
 
 def parse(request: WebhookRequest) -> Parsed:
     """Whose mailbox is to be looked at; nobody's where the push says nothing that can be read."""
-    envelope = obj(_decoded(request.body))
-    message = obj(envelope.get("message"))
-    number = text(message, "messageId") or text(message, "message_id")
-    said = obj(_decoded(_data(text(message, "data"))))
-    email = text(said, "emailAddress")
+    envelope = as_object(_decoded(request.body))
+    message = obj(envelope, "message")
+    number = raw(message, "messageId") or raw(message, "message_id")
+    said = as_object(_decoded(_data(raw(message, "data"))))
+    email = raw(said, "emailAddress")
     if _ADDRESS.fullmatch(email) is None or position(said.get("historyId")) is None:
         return _JUNK
     return Parsed(

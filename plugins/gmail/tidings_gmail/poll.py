@@ -15,12 +15,13 @@ from typing import Any, Final
 
 from tidings.contracts import Api, Asked, Polled
 from tidings.event import Event, rfc3339
+from tidings.fields import as_strings, raw
 from tidings_gmail.cards import labels_event, message_event
+from tidings_gmail.fields import instant, position
 from tidings_gmail.mailbox import INBOX, Change, HistoryGone, history, message, newest, profile
 from tidings_gmail.parse import mailbox_address
 from tidings_gmail.rules import Rules
 from tidings_gmail.settings import tells_all
-from tidings_gmail.wire import instant, position, text, texts
 
 #: The one thing there is to watch.
 TARGET: Final = "mailbox"
@@ -55,7 +56,7 @@ class _Run:
         self._api = api
         self._asked = asked
         self._rules = rules
-        self._mailbox = text(asked.checkpoint, "mailbox")
+        self._mailbox = raw(asked.checkpoint, "mailbox")
         self._position = position(asked.checkpoint.get("history")) or 0
         self._all = tells_all(asked.settings)
 
@@ -69,7 +70,7 @@ class _Run:
         """What the history tells."""
         kinds = ["messageAdded", *(("labelAdded", "labelRemoved") if self._rules.tells_labels else ())]
         late: list[str] = []
-        events = await self._once_more(texts(self._asked.checkpoint.get("late"))[:_MOST_LATE])
+        events = await self._once_more(as_strings(self._asked.checkpoint.get("late"))[:_MOST_LATE])
         told = set()
         since, next_page = self._position, ""
         while True:
@@ -98,7 +99,7 @@ class _Run:
     async def find_again(self) -> AsyncIterator[Polled]:
         """The newest mails of the inbox, since nobody knows what changed."""
         found = await profile(self._api)
-        since = _moment(text(self._asked.checkpoint, "at"))
+        since = _moment(raw(self._asked.checkpoint, "at"))
         begins = None if since is None else since - _OVERLAP
         events: list[Event] = []
         next_page, looked_at, is_done = "", 0, False

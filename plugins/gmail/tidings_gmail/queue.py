@@ -12,8 +12,8 @@ import msgspec
 
 from tidings.contracts import Answer, Clock, Http, Pulled, WebhookRequest, retry_after_seconds
 from tidings.errors import NotSent, Rejected, Unavailable
+from tidings.fields import as_object, as_objects, obj, one_line, raw
 from tidings_gmail.serviceaccount import ServiceAccount
-from tidings_gmail.wire import line, obj, objects, text
 
 _MOST_MESSAGES: Final = 100
 # A pull from an empty subscription waits at Google, and may wait longer than our client does: then there was nothing.
@@ -52,8 +52,8 @@ class Queue:
             if self._clock.monotonic() - began < _WAITED_SECONDS:
                 raise
             return ()
-        received = objects(obj(answer.json()).get("receivedMessages"))
-        return [_pulled(one) for one in received if text(one, "ackId")]
+        received = as_objects(as_object(answer.json()).get("receivedMessages"))
+        return [_pulled(one) for one in received if raw(one, "ackId")]
 
     async def acknowledge(self, receipts: Sequence[str]) -> None:
         """These need not come again.
@@ -95,13 +95,13 @@ def _pulled(received: Mapping[str, Any]) -> Pulled:
         path="/api/webhooks/gmail",
         query="",
         headers={"content-type": "application/json"},
-        body=msgspec.json.encode({"message": obj(received.get("message"))}),
+        body=msgspec.json.encode({"message": obj(received, "message")}),
     )
-    return Pulled(request, text(received, "ackId"))
+    return Pulled(request, raw(received, "ackId"))
 
 
 def _said(answer: Answer) -> str:
     try:
-        return line(text(obj(obj(msgspec.json.decode(answer.body)).get("error")), "message"))
+        return one_line(raw(as_object(as_object(msgspec.json.decode(answer.body)).get("error")), "message"))
     except (msgspec.DecodeError, UnicodeError, RecursionError):
         return ""

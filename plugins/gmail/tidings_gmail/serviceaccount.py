@@ -12,7 +12,7 @@ import msgspec
 
 from tidings.contracts import Clock, Http
 from tidings.errors import ConfigError, Rejected, Unavailable
-from tidings_gmail.wire import line, obj, text
+from tidings.fields import as_object, one_line, raw
 
 _SCOPE: Final = "https://www.googleapis.com/auth/pubsub"
 _GRANT: Final = "urn:ietf:params:oauth:grant-type:jwt-bearer"
@@ -76,10 +76,10 @@ class ServiceAccount:
         answer = await self._http.send("POST", self._key.token_uri, headers=headers, body=form)
         if answer.status >= 500 or answer.status == 429:
             raise Unavailable(f"Google gives the service account no token: it answers {answer.status}.")
-        said = obj(answer.json())
-        token, lives = text(said, "access_token"), said.get("expires_in")
+        said = as_object(answer.json())
+        token, lives = raw(said, "access_token"), said.get("expires_in")
         if answer.status != 200 or not token:
-            why = line(text(said, "error_description") or text(said, "error")) or str(answer.status)
+            why = one_line(raw(said, "error_description") or raw(said, "error")) or str(answer.status)
             raise Rejected(f"Google refuses the service account's key: {why}", status=422)
         seconds = float(lives) if isinstance(lives, int | float) else float(_LIFE_SECONDS)
         self._token = token

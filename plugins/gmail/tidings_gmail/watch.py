@@ -13,9 +13,9 @@ from typing import Final
 from tidings.contracts import Api, Clock, Target, Upstream
 from tidings.errors import Rejected
 from tidings_gmail.cards import MESSAGE
+from tidings_gmail.fields import instant
 from tidings_gmail.mailbox import Profile, profile, stop, watch
 from tidings_gmail.poll import TARGET
-from tidings_gmail.wire import instant
 
 # Core renews at half of what a registration has left: so each day.
 _TRUSTED: Final = timedelta(days=2)

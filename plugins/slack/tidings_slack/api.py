@@ -10,7 +10,8 @@ from typing import Final
 
 from tidings.contracts import Answer, Api
 from tidings.errors import Rejected, Unavailable
-from tidings_slack.fields import Object, flag, line, obj, raw, read_object
+from tidings.fields import Object, flag, line, obj, raw, word
+from tidings_slack.fields import read_object
 
 # The access token is not taken (any more): it ended, was revoked, or its account is gone.
 _REFUSED: Final = frozenset(
@@ -105,14 +106,14 @@ def _read(method: str, answer: Answer) -> Object:
         raise Unavailable(f"Slack answered {method} with something else than JSON.")
     if flag(said, "ok"):
         return said
-    word = line(said, "error", 60) or "no reason"
-    if word in _TROUBLE:
-        raise Unavailable(f"Slack can't answer {method} now ({word}).")
-    if word == "missing_scope":
-        needed = line(said, "needed") or "another one"
+    reason = line(said, "error", 60) or "no reason"
+    if reason in _TROUBLE:
+        raise Unavailable(f"Slack can't answer {method} now ({reason}).")
+    if reason == "missing_scope":
+        needed = word(said, "needed") or "another one"
         raise Refusal(
-            word,
+            reason,
             f"Slack wants the scope {needed} for {method}, which this consent did not give. Add it to the app at "
             "api.slack.com, then connect the account again.",
         )
-    raise Refusal(word, f"Slack refuses {method}: {word}.")
+    raise Refusal(reason, f"Slack refuses {method}: {reason}.")

@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from typing import Any, Final, NamedTuple
 
 from tidings.event import Event
-from tidings_slack.fields import TITLE_LENGTH, Object, clip, flag, identity, line, link, obj, raw
+from tidings.fields import TITLE_LENGTH, Object, clip, flag, link, obj, raw, word
+from tidings_slack.fields import identity
 from tidings_slack.mrkdwn import mentioned
 from tidings_slack.names import Names, Person
 from tidings_slack.stamps import instant_of
@@ -143,7 +144,7 @@ def actor_of(place: Place, user: str, message: Object) -> Mapping[str, str]:
     if known is None or not known.name:
         known = person_in(message)
     bot = obj(message, "bot_profile")
-    name = known.name or line(message, "username") or line(bot, "name") or user or "A bot"
+    name = known.name or word(message, "username") or word(bot, "name") or user or "A bot"
     return {
         "name": name,
         "avatar_url": known.avatar_url or link(obj(bot, "icons"), "image_72"),
@@ -154,17 +155,17 @@ def actor_of(place: Place, user: str, message: Object) -> Mapping[str, str]:
 def person_in(message: Object) -> Person:
     """What a message says of who wrote it; Slack adds that where it crosses workspaces."""
     profile = obj(message, "user_profile")
-    return Person(line(profile, "display_name") or line(profile, "real_name"), link(profile, "image_72"))
+    return Person(word(profile, "display_name") or word(profile, "real_name"), link(profile, "image_72"))
 
 
 def person_of(user: Object) -> Person:
     """Somebody as `users.info` and `users.list` have them."""
     profile = obj(user, "profile")
     name = (
-        line(profile, "display_name")
-        or line(profile, "real_name")
-        or line(user, "real_name")
-        or line(user, "name")
+        word(profile, "display_name")
+        or word(profile, "real_name")
+        or word(user, "real_name")
+        or word(user, "name")
     )
     return Person(name, link(profile, "image_72") or link(profile, "image_48"))
 

@@ -32,11 +32,12 @@ from tidings.contracts import (
     retry_after_seconds,
 )
 from tidings.errors import Rejected
+from tidings.fields import flag, link, obj, word
 from tidings_slack import manifest, oauth
 from tidings_slack.addresses import Whose, all_of
 from tidings_slack.api import Refusal, ask, is_refused, who_am_i
 from tidings_slack.card import person_of
-from tidings_slack.fields import flag, identity, line, link, obj
+from tidings_slack.fields import identity
 from tidings_slack.memberships import memberships
 from tidings_slack.names import Names, Person
 from tidings_slack.oauth import TokenKind
@@ -165,7 +166,7 @@ class SlackConnector(Connector, Receives, Connects, Polls, Drafts):
         if url:
             self._names.note_url(team, url)
         person = await self._person(api, team, user)
-        name, workspace = person.name or line(found, "user") or user, line(found, "team")
+        name, workspace = person.name or word(found, "user") or user, word(found, "team")
         whose = Whose(identity(found, "enterprise_id") or "-", team, user)
         conversations = await memberships(api)
         return Account(

@@ -18,8 +18,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from tidings.contracts import Api
+from tidings.fields import Object, flag, obj, objs, raw
 from tidings_slack.api import Refusal, ask, next_cursor
-from tidings_slack.fields import Object, flag, identity, obj, objs, raw
+from tidings_slack.fields import identity
 from tidings_slack.messages import JOINED
 from tidings_slack.stamps import earlier, in_order, is_later, latest, stamp, value
 

@@ -6,9 +6,10 @@ from collections.abc import Mapping
 from typing import Final, NamedTuple
 
 from tidings.contracts import Api
+from tidings.fields import flag, objs, word
 from tidings_slack.api import pages
 from tidings_slack.card import kind_of_conversation
-from tidings_slack.fields import flag, identity, line, objs
+from tidings_slack.fields import identity
 
 # "Must be an integer with a max value of 999"; fewer are asked for than could be, as Slack recommends
 # (https://docs.slack.dev/reference/methods/users.conversations).
@@ -43,5 +44,5 @@ async def memberships(api: Api) -> Mapping[str, Conversation]:
             channel = identity(one, "id")
             if channel:
                 kind = kind_of_conversation(one)
-                found[channel] = Conversation(kind, line(one, "name"), flag(one, "is_archived"))
+                found[channel] = Conversation(kind, word(one, "name"), flag(one, "is_archived"))
     return found

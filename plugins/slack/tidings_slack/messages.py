@@ -10,8 +10,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
+from tidings.fields import Object, flag, line, link, obj, objs, raw, word
 from tidings_slack.card import Place, Told, actor_of, told
-from tidings_slack.fields import LIST_LENGTH, Object, flag, identity, line, link, obj, objs, raw
+from tidings_slack.fields import identity
 from tidings_slack.mrkdwn import plain
 from tidings_slack.stamps import is_later, stamp
 
@@ -21,6 +22,7 @@ _ARCHIVED: Final = frozenset({"channel_archive", "group_archive"})
 _UNARCHIVED: Final = frozenset({"channel_unarchive", "group_unarchive"})
 #: Where the message of a thread's beginning was deleted, this stands in its place.
 TOMBSTONE: Final = "tombstone"
+_MOST_FILES: Final = 10
 # Nobody need hear of these, or another message tells it.
 _SILENT: Final = frozenset(
     {"channel_leave", "group_leave", "bot_add", "bot_remove", "message_replied", "reply_broadcast", TOMBSTONE}
@@ -123,7 +125,7 @@ def _joined(place: Place, message: Object, at: str) -> Told:
 
 
 def _renamed(place: Place, message: Object, at: str) -> Told:
-    new, old, user = line(message, "name"), line(message, "old_name"), identity(message, "user")
+    new, old, user = word(message, "name"), word(message, "old_name"), identity(message, "user")
     return told(
         place,
         at,
@@ -189,14 +191,14 @@ def _text(place: Place, message: Object) -> str:
         for key in ("text", "fallback", "title"):
             if words := plain(place.names, place.team, raw(attached, key)):
                 return words
-    names = [name for name in (line(file, "name") for file in objs(message, "files")[:LIST_LENGTH]) if name]
+    names = [name for name in (word(file, "name") for file in objs(message, "files")[:_MOST_FILES]) if name]
     return ", ".join(names)
 
 
 def _files(message: Object) -> Mapping[str, Any]:
     found = [
-        {"name": line(file, "name"), "type": line(file, "mimetype"), "url": link(file, "permalink")}
-        for file in objs(message, "files")[:LIST_LENGTH]
+        {"name": word(file, "name"), "type": word(file, "mimetype"), "url": link(file, "permalink")}
+        for file in objs(message, "files")[:_MOST_FILES]
     ]
     return {"files": found} if found else {}
 

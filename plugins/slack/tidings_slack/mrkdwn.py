@@ -8,7 +8,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from tidings_slack.fields import TEXT_LENGTH, clean, clip, is_identity
+from tidings.fields import TEXT_LENGTH, clean, clip
+from tidings_slack.fields import is_identity
 from tidings_slack.names import Names
 
 _MARK = re.compile(r"<([^<>\n]{1,3000})>")

@@ -16,7 +16,8 @@ from urllib.parse import urlencode
 
 from tidings.contracts import Http, OAuth, OAuthClient, TokenSet
 from tidings.errors import Unavailable
-from tidings_slack.fields import Object, obj, raw, read_object
+from tidings.fields import Object, obj, raw
+from tidings_slack.fields import read_object
 
 TokenKind = Literal["user", "bot"]
 

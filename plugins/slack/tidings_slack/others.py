@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from typing import Final
 
+from tidings.fields import TITLE_LENGTH, Object, clip, obj, raw, word
 from tidings_slack.card import CHANNEL, IM, Place, Told, actor_of, told
-from tidings_slack.fields import TITLE_LENGTH, Object, clip, identity, line, obj, raw
+from tidings_slack.fields import identity
 from tidings_slack.names import Names
 from tidings_slack.stamps import stamp
 
@@ -20,7 +21,7 @@ def tell_reaction(names: Names, team: str, event: Object) -> Told | None:
     """A reaction that was given to a message or taken back; None where it is to something else."""
     item = obj(event, "item")
     channel, to, at = identity(item, "channel"), stamp(item, "ts"), stamp(event, "event_ts")
-    user, reaction = identity(event, "user"), line(event, "reaction")
+    user, reaction = identity(event, "user"), word(event, "reaction")
     if raw(item, "type") != _MESSAGE or not (channel and to and at and user and reaction):
         return None
     place = Place(names, team, channel, IM if channel.startswith("D") else CHANNEL)
@@ -49,7 +50,7 @@ def tell_created(names: Names, team: str, event: Object) -> Told | None:
     if not found:
         return None
     place = Place(names, team, found, CHANNEL)
-    name, at = line(channel, "name"), stamp(event, "event_ts")
+    name, at = word(channel, "name"), stamp(event, "event_ts")
     actor = actor_of(place, creator, {})
     return told(
         place,

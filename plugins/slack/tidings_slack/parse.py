@@ -11,9 +11,10 @@ from typing import Any, Final
 
 from tidings.contracts import Hint, Parsed, Reply, WebhookRequest
 from tidings.errors import Rejected
+from tidings.fields import Object, instant, line, obj, objs, raw
 from tidings_slack.addresses import of_channel, of_person, of_team
 from tidings_slack.card import CHANNEL, Place, Told, kind_of
-from tidings_slack.fields import Object, identities, identity, line, obj, objs, raw, read_object, seconds
+from tidings_slack.fields import identities, identity, read_object
 from tidings_slack.messages import (
     RENAMED,
     TOMBSTONE,
@@ -180,7 +181,7 @@ def _uninstalled(delivery: _Delivery) -> Parsed:
 
 def _ended(delivery: _Delivery, addresses: Iterable[str]) -> Parsed:
     # With "Delayed Events" this may come a day later, when the account has long consented anew.
-    at = seconds(delivery.said, "event_time")
+    at = instant(delivery.said, "event_time")
     return Parsed((), addresses=tuple(addresses), signal="revoked", signalled_at=at)
 
 

@@ -11,9 +11,10 @@ from datetime import datetime
 from typing import Final
 
 from tidings.contracts import Api
+from tidings.fields import obj, objs, word
 from tidings_slack.api import Refusal, ask, pages
 from tidings_slack.card import CHANNEL, GROUP, kind_of_conversation, person_of
-from tidings_slack.fields import identity, line, obj, objs
+from tidings_slack.fields import identity
 from tidings_slack.names import Names, Person
 
 _PAGE: Final = 500
@@ -75,6 +76,6 @@ async def _look_up_channel(api: Api, names: Names, team: str, channel: str, at: 
     with suppress(Refusal):
         found = obj(await ask(api, "conversations.info", channel=channel), "channel")
         if kind_of_conversation(found) in {CHANNEL, GROUP}:
-            name = line(found, "name")
+            name = word(found, "name")
     names.note_channel(team, channel, name, at)
     return 1

@@ -18,10 +18,11 @@ from typing import Any, Final
 from tidings.contracts import Api, Asked, Polled
 from tidings.errors import AuthExpired, Rejected, Unavailable
 from tidings.event import Event
+from tidings.fields import Object, obj, raw
 from tidings_slack.addresses import Whose, all_of
 from tidings_slack.api import GONE, Refusal
 from tidings_slack.card import CHANNEL, GROUP, Place, Told
-from tidings_slack.fields import Object, identity, obj, raw
+from tidings_slack.fields import identity
 from tidings_slack.history import Reading
 from tidings_slack.memberships import PAGE, Conversation, memberships
 from tidings_slack.messages import tell_edit, tell_message

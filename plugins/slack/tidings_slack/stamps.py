@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Final
 
-from tidings_slack.fields import Object
+from tidings.fields import Object
 
 #: Before everything.
 NEVER: Final = "0"

@@ -23,8 +23,8 @@ from tidings.contracts import (
     retry_after_seconds,
 )
 from tidings.errors import Rejected
+from tidings.fields import as_object, obj, raw
 from tidings_spotify.poll import poll
-from tidings_spotify.wire import obj, text
 
 # Three arcs in a disc, drawn for tidings; Spotify's own mark is a trademark.
 _ICON: Final = (
@@ -112,19 +112,19 @@ class SpotifyConnector(Connector, Connects, Polls):
             Rejected: The account is not on the client's list, or the client's owner has no Premium.
         """
         try:
-            profile = obj((await api.request("GET", "/me")).json())
+            profile = as_object((await api.request("GET", "/me")).json())
         except Rejected as error:
             raise Rejected(f"{error} {_advice(error)}".strip(), status=error.status) from None
-        key = text(profile, "account_id") or text(profile, "id")
+        key = raw(profile, "account_id") or raw(profile, "id")
         if not key:
             raise Rejected("Spotify does not say whose account this is.", status=502)
         images = profile.get("images")
-        first = obj(images[0]) if isinstance(images, list) and images else {}
+        first = as_object(images[0]) if isinstance(images, list) and images else {}
         return Account(
             key=key,
-            name=text(profile, "display_name") or key,
-            avatar_url=text(first, "url"),
-            url=text(obj(profile.get("external_urls")), "spotify"),
+            name=raw(profile, "display_name") or key,
+            avatar_url=raw(first, "url"),
+            url=raw(obj(profile, "external_urls"), "spotify"),
         )
 
     def pause(self, answer: Answer, now: datetime) -> Pause | None:

@@ -6,7 +6,8 @@ from datetime import datetime
 from typing import Any, Final, NamedTuple
 
 from tidings.event import Event
-from tidings_spotify.wire import Object, instant, number, obj, objects, text
+from tidings.fields import Object, as_instant, obj, objs, raw
+from tidings_spotify.fields import number
 
 _PLATFORM: Final = "spotify"
 _PLAYED: Final = "com.spotify.played"
@@ -35,13 +36,13 @@ def saved(answer: Object) -> list[Play]:
 
 def _dated(answer: Object, field: str) -> list[Play]:
     found = []
-    for item in objects(answer.get("items")):
-        at_text = text(item, field)
-        at = instant(at_text)
-        track = obj(item.get("track"))
-        uri = text(track, "uri") or text(track, "id")
+    for item in objs(answer, "items"):
+        at_text = raw(item, field)
+        at = as_instant(at_text, is_utc=True)
+        track = obj(item, "track")
+        uri = raw(track, "uri") or raw(track, "id")
         if at is not None and uri:
-            found.append(Play(uri, at_text, at, track, obj(item.get("context"))))
+            found.append(Play(uri, at_text, at, track, obj(item, "context")))
     return sorted(found, key=lambda play: play.at)
 
 
@@ -58,7 +59,7 @@ def played_event(account_key: str, play: Play, *, late: bool) -> Event:
             **track_card(play.track),
             "text": f"Played {track_line(play.track)}",
             "played_at": play.at_text,
-            "context": text(play.context, "uri"),
+            "context": raw(play.context, "uri"),
             "late": late,
         },
     )
@@ -83,17 +84,17 @@ def saved_event(account_key: str, play: Play) -> Event:
 
 def track_card(track: Object) -> dict[str, Any]:
     """What to show of a track; its link leads back to Spotify, as its terms ask."""
-    album = obj(track.get("album"))
-    images = objects(album.get("images"))
+    album = obj(track, "album")
+    images = objs(album, "images")
     return {
-        "title": text(track, "name") or "A track",
-        "url": text(obj(track.get("external_urls")), "spotify"),
-        "actor": {"name": _artists(track), "avatar_url": text(images[0], "url") if images else ""},
+        "title": raw(track, "name") or "A track",
+        "url": raw(obj(track, "external_urls"), "spotify"),
+        "actor": {"name": _artists(track), "avatar_url": raw(images[0], "url") if images else ""},
         "track": {
-            "uri": text(track, "uri"),
-            "name": text(track, "name"),
-            "artists": [text(artist, "name") for artist in objects(track.get("artists"))],
-            "album": text(album, "name"),
+            "uri": raw(track, "uri"),
+            "name": raw(track, "name"),
+            "artists": [raw(artist, "name") for artist in objs(track, "artists")],
+            "album": raw(album, "name"),
             "duration_ms": int(number(track, "duration_ms")),
         },
     }
@@ -102,11 +103,11 @@ def track_card(track: Object) -> dict[str, Any]:
 def track_line(track: Object) -> str:
     """`Name by Artist, Artist`."""
     artists = _artists(track)
-    name = text(track, "name") or "a track"
+    name = raw(track, "name") or "a track"
     return f"{name} by {artists}" if artists else name
 
 
 def _artists(track: Object) -> str:
-    found = (text(artist, "name") for artist in objects(track.get("artists")))
-    show = text(obj(track.get("show")), "name")  # an episode has a show instead
+    found = (raw(artist, "name") for artist in objs(track, "artists"))
+    show = raw(obj(track, "show"), "name")  # an episode has a show instead
     return ", ".join(name for name in found if name) or show

@@ -13,8 +13,9 @@ from typing import Any, Final
 
 from tidings.contracts import Api, Asked, Polled
 from tidings.event import Event, rfc3339
+from tidings.fields import as_instant, as_object, obj, raw
+from tidings_spotify.fields import number
 from tidings_spotify.parse import Play, played_event, plays, saved, saved_event, track_card, track_line
-from tidings_spotify.wire import instant, number, obj, text
 
 PAGE: Final = 50
 _MOST_PAGES: Final = 20
@@ -40,12 +41,12 @@ async def poll(
     `known`: pairs at or near that instant) and `due` (when each is asked next).
     """
     checkpoint: dict[str, Any] = {**asked.checkpoint}
-    due = {**obj(checkpoint.get("due"))}
+    due = {**obj(checkpoint, "due")}
     saved_every_seconds *= max(1.0, asked.every_seconds / poll_every_seconds)
     calls = 0
     busy = False
     if asked.is_urgent or _is_due(due, "played", asked.now):
-        piece, checkpoint["played"] = await _played(api, obj(checkpoint.get("played")))
+        piece, checkpoint["played"] = await _played(api, obj(checkpoint, "played"))
         calls += 1
         busy = bool(piece.events)
         seconds = min(asked.every_seconds, _BUSY_SECONDS) if busy else asked.every_seconds
@@ -53,7 +54,7 @@ async def poll(
         checkpoint["due"] = {**due}
         yield Polled(events=piece.events, gap=piece.gap, checkpoint={**checkpoint}, next_in_seconds=None)
     if asked.is_urgent or _is_due(due, "saved", asked.now):
-        events, checkpoint["saved"], pages, gap = await _saved(api, obj(checkpoint.get("saved")))
+        events, checkpoint["saved"], pages, gap = await _saved(api, obj(checkpoint, "saved"))
         calls += pages
         due["saved"] = rfc3339(asked.now + timedelta(seconds=saved_every_seconds))
         checkpoint["due"] = {**due}
@@ -61,7 +62,7 @@ async def poll(
     notices: Sequence[Mapping[str, Any]] = ()
     playing_seconds: float | None = None
     if asked.is_watched:
-        notices, playing_seconds, checkpoint["playing"] = await _playing(api, text(checkpoint, "playing"))
+        notices, playing_seconds, checkpoint["playing"] = await _playing(api, raw(checkpoint, "playing"))
         calls += 1
     soonest = min(_seconds_until(due, name, asked.now) for name in ("played", "saved"))
     if playing_seconds is not None:
@@ -82,10 +83,10 @@ class _Piece:
 
 
 async def _played(api: Api, before: Mapping[str, Any]) -> tuple[_Piece, Mapping[str, Any]]:
-    answer = obj((await api.request("GET", f"/me/player/recently-played?limit={PAGE}")).json())
+    answer = as_object((await api.request("GET", f"/me/player/recently-played?limit={PAGE}")).json())
     shown = plays(answer)
     recent = [(str(uri), str(at)) for uri, at in before.get("recent", ())]
-    last = instant(text(before, "last")) if before else None
+    last = as_instant(raw(before, "last"), is_utc=True) if before else None
     fresh = [play for play in shown if not _is_known(play, recent)] if before else []
     remembered = [*recent, *((play.uri, play.at_text) for play in (fresh if before else shown))]
     remembered.sort(key=lambda pair: pair[1])
@@ -108,7 +109,7 @@ async def _played(api: Api, before: Mapping[str, Any]) -> tuple[_Piece, Mapping[
 
 def _is_known(play: Play, recent: Sequence[tuple[str, str]]) -> bool:
     for uri, at_text in recent:
-        at = instant(at_text) if uri == play.uri else None
+        at = as_instant(at_text, is_utc=True) if uri == play.uri else None
         if at is not None and abs(at - play.at) <= _SAME_PLAY:
             return True
     return False
@@ -119,14 +120,14 @@ async def _saved(api: Api, before: Mapping[str, Any]) -> tuple[list[Event], Mapp
 
     Pages shift while somebody saves: a track that moved on to the next page is then read twice, and told once.
     """
-    last = instant(text(before, "last")) if before else None
+    last = as_instant(raw(before, "last"), is_utc=True) if before else None
     known = {(str(uri), str(at)) for uri, at in before.get("known", ())}
     fresh: dict[tuple[str, str], Play] = {}
     newest: list[Play] = []
     gap = ""
     for number_ in range(_MOST_PAGES):
         path = f"/me/tracks?limit={PAGE}&offset={number_ * PAGE}"
-        shown = saved(obj((await api.request("GET", path)).json()))
+        shown = saved(as_object((await api.request("GET", path)).json()))
         newest += shown if number_ == 0 else []
         new = [play for play in shown if (play.uri, play.at_text) not in known and _is_newer(play, last)]
         fresh.update({(play.uri, play.at_text): play for play in new})
@@ -155,15 +156,15 @@ async def _playing(api: Api, told: str) -> tuple[Sequence[Mapping[str, Any]], fl
     answer = await api.request("GET", path)
     if answer.status == 204:
         return _stopped(told), _SILENT_SECONDS, ""
-    playing = obj(answer.json())
-    item = obj(playing.get("item"))
+    playing = as_object(answer.json())
+    item = obj(playing, "item")
     length, progress = number(item, "duration_ms") / 1000, number(playing, "progress_ms") / 1000
     # A client that vanished keeps "playing" beyond its track's end (spotify/web-api#533).
     gone = length > 0 and progress > length + _GONE_SECONDS
     if playing.get("is_playing") is not True or not item or gone:
         return _stopped(told), _SILENT_SECONDS, ""
     seconds = min(max(length - progress, 0.0) + _AFTER_TRACK_SECONDS, _LONGEST_TRACK_SECONDS)
-    uri = text(item, "uri")
+    uri = raw(item, "uri")
     if uri == told:
         return (), seconds, uri
     notice = {"type": "com.spotify.now_playing", **track_card(item), "text": track_line(item)}
@@ -179,5 +180,5 @@ def _is_due(due: Mapping[str, Any], name: str, now: datetime) -> bool:
 
 
 def _seconds_until(due: Mapping[str, Any], name: str, now: datetime) -> float:
-    at = instant(text(due, name))
+    at = as_instant(raw(due, name), is_utc=True)
     return 0.0 if at is None else (at - now).total_seconds()

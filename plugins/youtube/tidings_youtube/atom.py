@@ -11,8 +11,9 @@ from typing import Final, NamedTuple
 from xml.parsers import expat
 
 from tidings.errors import Rejected
+from tidings.fields import as_instant, one_line
+from tidings_youtube.fields import identity
 from tidings_youtube.verify import IGNORED
-from tidings_youtube.wire import identity, instant, line
 
 _MOST_BYTES: Final = 256 * 1024
 _MOST_DEPTH: Final = 32
@@ -80,7 +81,7 @@ class _Reader:
         try:
             parser.Parse(body, True)
         except (expat.ExpatError, ValueError) as error:
-            raise Rejected(f"The delivery is no XML: {line(str(error), 100)}.", status=IGNORED) from None
+            raise Rejected(f"The delivery is no XML: {one_line(str(error), 100)}.", status=IGNORED) from None
         return self._found
 
     def _refuse_doctype(self, *_declared: object) -> None:
@@ -115,10 +116,10 @@ def _video(fields: _Fields) -> VideoEntry:
     return VideoEntry(
         identity(_value(fields, f"{_YOUTUBE}videoId")),
         identity(_value(fields, f"{_YOUTUBE}channelId")),
-        line(_value(fields, f"{_ATOM}title")),
-        line(_value(fields, f"{_ATOM}author/{_ATOM}name"), 100),
-        instant(_value(fields, f"{_ATOM}published")),
-        instant(_value(fields, f"{_ATOM}updated")),
+        one_line(_value(fields, f"{_ATOM}title")),
+        one_line(_value(fields, f"{_ATOM}author/{_ATOM}name"), 100),
+        as_instant(_value(fields, f"{_ATOM}published")),
+        as_instant(_value(fields, f"{_ATOM}updated")),
     )
 
 
@@ -133,8 +134,8 @@ def _deleted(fields: _Fields) -> DeletedEntry:
     return DeletedEntry(
         identity(reference.removeprefix(_REF)) if reference.startswith(_REF) else "",
         identity(uri.rstrip("/").rpartition("/")[2]),
-        line(name, 100),
-        instant(_value(fields, "when")),
+        one_line(name, 100),
+        as_instant(_value(fields, "when")),
     )
 
 

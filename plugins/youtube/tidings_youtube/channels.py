@@ -10,7 +10,8 @@ from datetime import datetime
 from typing import Final, NamedTuple
 
 from tidings.contracts import Api
-from tidings_youtube.wire import Object, identity, instant, line, link, obj, objects, text
+from tidings.fields import Object, as_instant, as_link, as_object, as_objects, obj, objs, one_line, raw
+from tidings_youtube.fields import identity
 
 #: The most that one page shows, and that one call names.
 PAGE: Final = 50
@@ -49,11 +50,13 @@ async def own_channel(api: Api) -> OwnChannel | None:
         AuthExpired, Unavailable, Rejected: As `Api.request`.
     """
     wish = {"part": "snippet,contentDetails", "mine": "true"}
-    for item in objects(obj((await api.request("GET", "/channels", params=wish)).json()).get("items")):
-        snippet, playlists = obj(item.get("snippet")), _playlists(item)
+    for item in as_objects(
+        as_object((await api.request("GET", "/channels", params=wish)).json()).get("items")
+    ):
+        snippet, playlists = obj(item, "snippet"), _playlists(item)
         return OwnChannel(
             identity(item.get("id")),
-            line(snippet.get("title"), 100),
+            one_line(snippet.get("title"), 100),
             _avatar(snippet),
             identity(playlists.get("uploads")),
             identity(playlists.get("likes")),
@@ -70,14 +73,14 @@ async def subscriptions(api: Api, most: int) -> Subscriptions:
     found: dict[str, Subscription] = {}
     wish = {"part": "snippet", "mine": "true", "maxResults": f"{PAGE}", "order": "alphabetical"}
     for _ in range(most // PAGE + 1):
-        page = obj((await api.request("GET", "/subscriptions", params=wish)).json())
-        for item in objects(page.get("items")):
-            snippet = obj(item.get("snippet"))
-            channel_id = identity(obj(snippet.get("resourceId")).get("channelId"))
+        page = as_object((await api.request("GET", "/subscriptions", params=wish)).json())
+        for item in objs(page, "items"):
+            snippet = obj(item, "snippet")
+            channel_id = identity(obj(snippet, "resourceId").get("channelId"))
             if channel_id:
-                title, since = line(snippet.get("title"), 100), instant(snippet.get("publishedAt"))
+                title, since = one_line(snippet.get("title"), 100), as_instant(snippet.get("publishedAt"))
                 found[channel_id] = Subscription(channel_id, title, _avatar(snippet), since)
-        token = text(page, "nextPageToken")
+        token = raw(page, "nextPageToken")
         if not token:
             break
         wish = {**wish, "pageToken": token}
@@ -95,16 +98,18 @@ async def uploads_playlists(api: Api, channel_ids: Sequence[str]) -> Mapping[str
     for start in range(0, len(channel_ids), PAGE):
         some = ",".join(channel_ids[start : start + PAGE])
         wish = {"part": "contentDetails", "id": some, "maxResults": f"{PAGE}"}
-        for item in objects(obj((await api.request("GET", "/channels", params=wish)).json()).get("items")):
+        for item in as_objects(
+            as_object((await api.request("GET", "/channels", params=wish)).json()).get("items")
+        ):
             uploads = identity(_playlists(item).get("uploads"))
             if uploads:
-                found[text(item, "id")] = uploads
+                found[raw(item, "id")] = uploads
     return found
 
 
 def _playlists(channel: Object) -> Object:
-    return obj(obj(channel.get("contentDetails")).get("relatedPlaylists"))
+    return obj(obj(channel, "contentDetails"), "relatedPlaylists")
 
 
 def _avatar(snippet: Object) -> str:
-    return link(obj(obj(snippet.get("thumbnails")).get("default")).get("url"))
+    return as_link(obj(obj(snippet, "thumbnails"), "default").get("url"))

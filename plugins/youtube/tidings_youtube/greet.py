@@ -12,8 +12,8 @@ from urllib.parse import parse_qs, parse_qsl, urlsplit
 
 from tidings.contracts import Greeted, Reply, WebhookRequest
 from tidings.errors import Rejected
+from tidings.fields import one_line
 from tidings_youtube.targets import channel_of
-from tidings_youtube.wire import line
 
 _MOST_CHALLENGE: Final = 4096
 _MOST_PARAMETERS: Final = 50
@@ -32,7 +32,7 @@ def greet(request: WebhookRequest, target: str | None, *, is_wanted: bool) -> Gr
     mode, challenge = asked.get("hub.mode", ""), asked.get("hub.challenge", "")
     is_ours = target is not None and _channel(asked.get("hub.topic", "")) == channel_of(target)
     if mode == "denied" and is_ours and is_wanted:
-        reason = line(asked.get("hub.reason", "")) or "it gives no reason"
+        reason = one_line(asked.get("hub.reason", "")) or "it gives no reason"
         return Greeted(Reply(200), problem=f"The hub will not deliver this channel: {reason}.")
     if not 0 < len(challenge) <= _MOST_CHALLENGE:
         raise Rejected("The question has no challenge.", status=404)

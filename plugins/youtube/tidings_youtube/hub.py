@@ -12,9 +12,9 @@ from urllib.parse import urlencode, urlsplit
 
 from tidings.contracts import Answer, Clock, Http, Target, Upstream, retry_after_seconds
 from tidings.errors import Rejected, Unavailable
+from tidings.fields import one_line
 from tidings_youtube.cards import PUSHED_KINDS
 from tidings_youtube.targets import channel_of
-from tidings_youtube.wire import line
 
 #: Stands for the channel in the address of a topic.
 PLACE: Final = "{channel}"
@@ -103,4 +103,4 @@ class Hub:
 
 
 def _said(answer: Answer) -> str:
-    return line(answer.body[:1000].decode("utf-8", "replace")) or f"it answers {answer.status}."
+    return one_line(answer.body[:1000].decode("utf-8", "replace")) or f"it answers {answer.status}."

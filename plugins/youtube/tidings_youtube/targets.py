@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from tidings.contracts import Api, Target
+from tidings.fields import one_line
 from tidings_youtube.channels import subscriptions
-from tidings_youtube.wire import line
 
 _KEY: Final = "channel:"
 _ALL: Final = "all"
@@ -81,4 +81,4 @@ async def watched(api: Api, settings: Mapping[str, Any], most_channels: int) -> 
 
 def _folded(title: str) -> str:
     """A channel's title, id or address, so that two can be compared."""
-    return line(title).removeprefix("https://www.youtube.com/channel/").rstrip("/").casefold()
+    return one_line(title).removeprefix("https://www.youtube.com/channel/").rstrip("/").casefold()

@@ -15,11 +15,12 @@ import msgspec
 
 from tidings.contracts import Answer, Api
 from tidings.errors import Rejected
+from tidings.fields import Object, as_instant, as_object, as_objects, obj, objs, one_line, raw
 from tidings_google import error_reason
 from tidings_youtube.cards import Video
 from tidings_youtube.channels import PAGE
+from tidings_youtube.fields import identity
 from tidings_youtube.window import Thing, Window
-from tidings_youtube.wire import Object, identity, instant, line, obj, objects, text
 
 _MOST_PAGES: Final = 4
 # Of channels without uploads or that are closed, and of lists that their owner hides; any other 403 is of the account.
@@ -81,10 +82,10 @@ async def read_playlist(
         if answer.status >= 400:
             _check_hidden(answer)
             break
-        page = obj(answer.json())
-        found = [one for one in map(entry, objects(page.get("items"))) if one is not None]
+        page = as_object(answer.json())
+        found = [one for one in map(entry, objs(page, "items")) if one is not None]
         items += found
-        token = text(page, "nextPageToken")
+        token = raw(page, "nextPageToken")
         if not token:
             break
         if not found or window is None or len(window.fresh(found, looked_at)) < len(found):
@@ -97,27 +98,29 @@ async def read_playlist(
 
 def upload(item: Object) -> Listed | None:
     """An entry of a channel's uploads; None for a video that not everybody may see: its owner sees it there."""
-    status = text(obj(item.get("status")), "privacyStatus")
-    snippet, content = obj(item.get("snippet")), obj(item.get("contentDetails"))
-    at = instant(content.get("videoPublishedAt"))
+    status = raw(obj(item, "status"), "privacyStatus")
+    snippet, content = obj(item, "snippet"), obj(item, "contentDetails")
+    at = as_instant(content.get("videoPublishedAt"))
     if at is None or status not in {"", "public"}:
         return None
     channel_id = identity(snippet.get("videoOwnerChannelId")) or identity(snippet.get("channelId"))
-    channel = line(snippet.get("videoOwnerChannelTitle"), 100) or line(snippet.get("channelTitle"), 100)
-    video = Video(_video_id(item), channel_id, line(snippet.get("title")), channel, at)
+    channel = one_line(snippet.get("videoOwnerChannelTitle"), 100) or one_line(
+        snippet.get("channelTitle"), 100
+    )
+    video = Video(_video_id(item), channel_id, one_line(snippet.get("title")), channel, at)
     return Listed(video.id, at, video) if video.id else None
 
 
 def like(item: Object) -> Listed | None:
     """An entry of the likes; None for one that tells no video and no instant."""
-    snippet, content = obj(item.get("snippet")), obj(item.get("contentDetails"))
-    at = instant(snippet.get("publishedAt"))
+    snippet, content = obj(item, "snippet"), obj(item, "contentDetails")
+    at = as_instant(snippet.get("publishedAt"))
     video = Video(
         _video_id(item),
         identity(snippet.get("videoOwnerChannelId")),
-        line(snippet.get("title")),
-        line(snippet.get("videoOwnerChannelTitle"), 100),
-        instant(content.get("videoPublishedAt")),
+        one_line(snippet.get("title")),
+        one_line(snippet.get("videoOwnerChannelTitle"), 100),
+        as_instant(content.get("videoPublishedAt")),
     )
     return Listed(video.id, at, video) if video.id and at is not None else None
 
@@ -132,10 +135,12 @@ async def details(api: Api, video_ids: Sequence[str]) -> Mapping[str, Details]:
     for start in range(0, len(video_ids), PAGE):
         some = ",".join(video_ids[start : start + PAGE])
         wish = {"part": "snippet,contentDetails", "id": some, "maxResults": f"{PAGE}"}
-        for item in objects(obj((await api.request("GET", "/videos", params=wish)).json()).get("items")):
-            live = text(obj(item.get("snippet")), "liveBroadcastContent")
-            duration = _seconds(text(obj(item.get("contentDetails")), "duration"))
-            found[text(item, "id")] = Details(duration or None, live if live in _LIVE else "")
+        for item in as_objects(
+            as_object((await api.request("GET", "/videos", params=wish)).json()).get("items")
+        ):
+            live = raw(obj(item, "snippet"), "liveBroadcastContent")
+            duration = _seconds(raw(obj(item, "contentDetails"), "duration"))
+            found[raw(item, "id")] = Details(duration or None, live if live in _LIVE else "")
     return found
 
 
@@ -149,8 +154,10 @@ async def upload_counts(api: Api, channel_ids: Sequence[str]) -> Mapping[str, in
     for start in range(0, len(channel_ids), PAGE):
         some = ",".join(channel_ids[start : start + PAGE])
         wish = {"part": "statistics", "id": some, "maxResults": f"{PAGE}"}
-        for item in objects(obj((await api.request("GET", "/channels", params=wish)).json()).get("items")):
-            count = obj(item.get("statistics")).get("videoCount")  # a number, written as a string
+        for item in as_objects(
+            as_object((await api.request("GET", "/channels", params=wish)).json()).get("items")
+        ):
+            count = obj(item, "statistics").get("videoCount")  # a number, written as a string
             if isinstance(count, str) and count.isascii() and count.isdigit() and len(count) < 12:
                 found[identity(item.get("id"))] = int(count)
     return found
@@ -163,7 +170,10 @@ def detailed(listed: Listed, found: Details) -> Listed:
 
 
 def _video_id(item: Object) -> str:
-    content, resource = obj(item.get("contentDetails")), obj(obj(item.get("snippet")).get("resourceId"))
+    content, resource = (
+        obj(item, "contentDetails"),
+        obj(obj(item, "snippet"), "resourceId"),
+    )
     return identity(content.get("videoId")) or identity(resource.get("videoId"))
 
 
@@ -171,7 +181,7 @@ def _check_hidden(answer: Answer) -> None:
     reason = error_reason(answer)
     if answer.status != 404 and reason not in _HIDDEN:
         raise Rejected(
-            f"YouTube refuses to show a playlist: {line(reason) or answer.status}. Connecting once more helps "
+            f"YouTube refuses to show a playlist: {one_line(reason) or answer.status}. Connecting once more helps "
             "where a permission is missing.",
             status=answer.status,
         )

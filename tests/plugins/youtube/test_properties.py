@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 
 from tidings.contracts import Parsed, WebhookRequest
 from tidings.errors import Rejected
+from tidings.fields import as_instant, as_link, one_line
+from tidings_youtube.fields import identity
 from tidings_youtube.parse import parse
-from tidings_youtube.wire import identity, instant, line, link
 from youtube_exchanges import FIXTURES
 
 SOURCE = re.compile(r"//www\.youtube\.com(/channel/[A-Za-z0-9_-]+)?")
@@ -101,7 +102,7 @@ anything = st.one_of(st.none(), st.integers(), st.floats(), st.text(st.character
 
 @given(anything)
 def test_no_value_of_an_answer_raises(value: object) -> None:
-    for text in (line(value), identity(value), link(value)):
+    for text in (one_line(value), identity(value), as_link(value)):
         text.encode()
         assert "\x00" not in text
-    assert instant(value) is None or isinstance(value, str)
+    assert as_instant(value) is None or isinstance(value, str)
