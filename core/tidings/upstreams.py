@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any, Final
 
 import msgspec
-from sqlalchemy import Connection, bindparam, case, func, or_, select, update
+from sqlalchemy import Connection, and_, bindparam, case, func, or_, select, update
 
 from tidings.connectors import Upstream
 from tidings.event import UserId
@@ -161,14 +161,15 @@ def note_upstream(
 
 
 def _note_asked(connection: Connection, registration_id: str, upstream: Upstream, asked_at: datetime) -> None:
-    """It was asked for, and works once the platform has asked the address, which it may have done by now."""
+    """It was asked for, and works once the platform has asked the address: which it may have done, or denied, by now."""
     at = to_stored(asked_at)
     confirmed = or_(_table.c.state == ACTIVE, _table.c.verified_at >= at)
+    denied = and_(_table.c.state == FAILED, _table.c.checked_at >= at)
     _set(
         connection,
         registration_id,
-        state=case((confirmed, ACTIVE), else_=WANTED),
-        problem="",
+        state=case((denied, FAILED), (confirmed, ACTIVE), else_=WANTED),
+        problem=case((denied, _table.c.problem), else_=""),
         upstream=msgspec.json.encode(upstream).decode(),
         checked_at=at,
     )

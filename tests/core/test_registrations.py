@@ -1,5 +1,6 @@
 from collections.abc import AsyncIterator
-from datetime import timedelta
+from datetime import datetime, timedelta
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -22,7 +23,14 @@ from tidings.registrations import (
 )
 from tidings.schema import platform_webhooks
 from tidings.sealed import secrets_exist
-from tidings.upstreams import note_failure, note_upstream, platform_registrations, registered_connections
+from tidings.upstreams import (
+    PlatformRegistration,
+    find_platform_registration,
+    note_failure,
+    note_upstream,
+    platform_registrations,
+    registered_connections,
+)
 from tidings.vault import Vault, VaultError
 
 VAULT = Vault(KeyRing({"a": b"a" * 32}))
@@ -208,3 +216,26 @@ async def test_how_a_registration_stands_at_the_platform_is_kept(store: Store):
         "No admin.",
         None,
     )
+
+
+async def test_what_the_platform_denied_while_it_was_asked_stays_denied(store: Store):
+    anna = await store.add_user("anna")
+    asked_at = store.clock.now()
+    pending = Upstream(
+        id="7", target=Octo("repo:1", "octo/hello"), kinds=frozenset({"push"}), is_pending=True
+    )
+
+    def work(connection, denied_at: datetime) -> PlatformRegistration:
+        values = {"user_id": anna.id, "platform": "github", "now": asked_at}
+        target = denied_at.isoformat()
+        registration_id, _ = add_registration(
+            connection, VAULT, connection_id="con1", target=target, **values
+        )
+        note_failure(connection, registration_id, "No.", denied_at)
+        note_upstream(connection, registration_id, pending, renewed=True, now=asked_at)
+        return find_platform_registration(connection, "github", registration_id)
+
+    later = await store.write(partial(work, denied_at=asked_at + timedelta(seconds=1)))
+    assert (later.state, later.problem) == ("failed", "No.")
+    before = await store.write(partial(work, denied_at=asked_at - timedelta(seconds=1)))
+    assert (before.state, before.problem) == ("wanted", "")

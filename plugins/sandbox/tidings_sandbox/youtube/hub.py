@@ -74,6 +74,7 @@ class Hub:
         self._courier = courier
         self._now = now
         self._by_place: dict[tuple[str, str], Subscription] = {}
+        self._denied: dict[str, str] = {}  # why, by channel
         self._log: deque[Delivery] = deque(maxlen=_LOGGED)
 
     def __iter__(self) -> Iterator[Subscription]:
@@ -93,10 +94,14 @@ class Hub:
         self._by_place.pop((subscription.callback, subscription.channel_id), None)
 
     def deny(self, subscription: Subscription, reason: str) -> None:
-        """End a subscription, and tell its address why."""
+        """End a subscription, tell its address why, and say the same to whoever wants this channel from now on."""
         self.forget(subscription)
-        said = {"hub.mode": "denied", "hub.topic": subscription.topic, "hub.reason": reason}
-        self._courier.ask(_asking(subscription.callback, said), lambda _status, _body: None)
+        self._denied[subscription.channel_id] = reason
+        self._tell_denied(subscription.callback, subscription.topic, reason)
+
+    def _tell_denied(self, callback: str, wanted: str, reason: str) -> None:
+        said = {"hub.mode": "denied", "hub.topic": wanted, "hub.reason": reason}
+        self._courier.ask(_asking(callback, said), lambda _status, _body: None)
 
     # --- subscribing ---
 
@@ -116,8 +121,12 @@ class Hub:
 
     def _verify(self, form: Mapping[str, str]) -> None:
         """Ask the address whether it wants that; what it answers decides."""
-        challenge = secrets.token_hex(16)
         mode, wanted = form["hub.mode"], form["hub.topic"]
+        denied = self._denied.get(_channel(wanted))
+        if denied is not None and mode == "subscribe":
+            self._tell_denied(form["hub.callback"], wanted, denied)
+            return
+        challenge = secrets.token_hex(16)
         lease_seconds = min(
             _whole(form.get("hub.lease_seconds", "")) or _LEASE_SECONDS, _LONGEST_LEASE_SECONDS
         )

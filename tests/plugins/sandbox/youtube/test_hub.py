@@ -190,12 +190,15 @@ async def test_a_subscription_can_be_lost_denied_and_a_delivery_repeated(caller)
     caller.youtube.redeliver(caller.youtube.deliveries()[0]["id"])
     await caller.world.settle()
     assert len(caller.address.deliveries) == 2
+    caller.youtube.change_hook(caller.youtube.hooks()[0]["id"], "delete")
+    assert living(caller) == []
+    await caller.subscribe()
     caller.youtube.hub.deny(living(caller)[0], "no more")
     await caller.world.settle()
     assert caller.address.questions[-1]["hub.mode"] == "denied"
     assert caller.address.questions[-1]["hub.reason"] == "no more"
     await caller.subscribe()
-    caller.youtube.change_hook(caller.youtube.hooks()[0]["id"], "delete")
+    assert [one["hub.mode"] for one in caller.address.questions[-2:]] == ["denied", "denied"]
     assert living(caller) == []
     with pytest.raises(LookupError):
         caller.youtube.change_hook(5, "delete")
