@@ -85,8 +85,9 @@ class Browser:
         try:
             async with asyncio.timeout(patience_seconds):
                 while not is_so(answer := await self.get(path)):
-                    await asyncio.sleep(0.02)  # a real server works in its own time
-                    if clock is not None:
+                    if clock is None:
+                        await asyncio.sleep(0.02)  # a real server works in its own time
+                    else:
                         await clock.advance(step_seconds)
         except TimeoutError:
             raise AssertionError(f"{path} was never as wanted, but at last: {answer}") from None

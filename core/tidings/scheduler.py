@@ -183,8 +183,18 @@ class Scheduler:
 
     async def idle(self) -> None:
         """Wait, while `run` runs, until nothing runs and nothing that it knows of is due."""
-        while self._running or not self._resting or self._woken.is_set() or self._due_at <= self._now():
+        while self._running or not self.is_resting or self._due_at <= self._now():
             await self._settled.wait()
+
+    @property
+    def is_resting(self) -> bool:
+        """Whether it starts nothing more until its clock moves or somebody wakes it; some may run."""
+        return self._resting and not self._woken.is_set()
+
+    @property
+    def running(self) -> frozenset[str]:
+        """The leases of what runs."""
+        return frozenset(self._running)
 
     def next_due(self) -> datetime | None:
         """When the next job is due, as far as is known; None for never. Exact after `idle`."""

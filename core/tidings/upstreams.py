@@ -161,7 +161,7 @@ def note_upstream(
 
 
 def _note_asked(connection: Connection, registration_id: str, upstream: Upstream, asked_at: datetime) -> None:
-    """It was asked for, and works once the platform has asked the address: which it may have done, or denied, by now."""
+    """It was asked for, and works once the platform has asked the address; it may have done that, or denied it."""
     at = to_stored(asked_at)
     confirmed = or_(_table.c.state == ACTIVE, _table.c.verified_at >= at)
     denied = and_(_table.c.state == FAILED, _table.c.checked_at >= at)

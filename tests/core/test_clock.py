@@ -40,3 +40,28 @@ async def test_who_sleeps_again_on_the_way_wakes_again():
 
 async def test_no_sleep_at_all_only_lets_others_run():
     await FakeClock().sleep(0)
+
+
+async def test_the_clock_moves_on_only_when_its_companions_are_at_rest():
+    clock, seen = FakeClock(), []
+    work: list[asyncio.Task[None]] = []
+
+    async def toil() -> None:
+        await clock.sleep(1)
+        for _ in range(500):  # longer than the turns that everybody gets
+            await asyncio.sleep(0)
+        seen.append(clock.monotonic())
+
+    async def at_rest() -> None:
+        if clock.monotonic() == 1:
+            await asyncio.gather(*work)
+
+    clock.join(at_rest)
+    work.append(asyncio.create_task(toil()))
+    await clock.advance(10)
+    assert seen == [1.0]
+    clock.leave(at_rest)
+    work[:] = [asyncio.create_task(toil())]
+    await clock.advance(10)
+    await asyncio.gather(*work)
+    assert seen == [1.0, 20.0]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import heapq
 import itertools
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 
 _START = datetime(2026, 1, 1, 12, 0, tzinfo=UTC)
@@ -24,6 +25,15 @@ class FakeClock:
         self._elapsed = timedelta()
         self._sleepers: list[tuple[timedelta, int, asyncio.Event]] = []
         self._order = itertools.count()
+        self._companions: list[Callable[[], Awaitable[None]]] = []
+
+    def join(self, at_rest: Callable[[], Awaitable[None]]) -> None:
+        """Have `advance` wait before each step until `at_rest` comes back: work takes none of this clock's time."""
+        self._companions.append(at_rest)
+
+    def leave(self, at_rest: Callable[[], Awaitable[None]]) -> None:
+        """Wait for this one no more."""
+        self._companions.remove(at_rest)
 
     def now(self) -> datetime:
         """The present instant, aware UTC."""
@@ -49,17 +59,18 @@ class FakeClock:
 
     async def advance(self, seconds: float) -> None:
         """Move the clock on; whoever wakes on the way runs at its own instant, in order."""
-        await _let_others_run()
+        await self._let_others_run()
         target = self._elapsed + timedelta(seconds=seconds)
         while self._sleepers and self._sleepers[0][0] <= target:
             wake_at, _, woken = heapq.heappop(self._sleepers)
             self._elapsed = wake_at
             woken.set()
-            await _let_others_run()
+            await self._let_others_run()
         self._elapsed = target
-        await _let_others_run()
+        await self._let_others_run()
 
-
-async def _let_others_run() -> None:
-    for _ in range(_TURNS):
-        await asyncio.sleep(0)
+    async def _let_others_run(self) -> None:
+        for _ in range(_TURNS):
+            await asyncio.sleep(0)
+        for at_rest in list(self._companions):
+            await at_rest()

@@ -26,7 +26,9 @@ from tidings.registrations import add_registration
 from tidings.runtime import running
 from tidings.server import HttpServer, bind
 from tidings.services import Services
+from tidings.testing.clock import FakeClock
 from tidings.testing.listening import listeners, overheard
+from tidings.testing.rest import Rest
 
 #: A server with everything that is shipped.
 CONFIG = """\
@@ -122,7 +124,7 @@ async def live_server(
     Args:
         folder: Where `config.yaml`, the database and its keys lie.
         config: The text of `config.yaml`; its `server.port` does not count.
-        clock: All time; the machine's if None.
+        clock: All time; the machine's if None. A `FakeClock` moves on only when the server has done what was due.
         synchronous: SQLite's durability. Tests don't pull the plug, so they need not wait for the disk.
         environ: The variables that the configuration may name.
 
@@ -146,12 +148,17 @@ async def live_server(
         server = HttpServer(services, started=started.set, protocol=overheard())
         serving = asyncio.create_task(server.serve([bind(settings)]))
         url = f"http://127.0.0.1:{settings.server.port}"
+        rest = Rest(services)
+        if isinstance(clock, FakeClock):
+            clock.join(rest)
         try:
             await started.wait()
             limits = httpx.Limits(max_connections=None, max_keepalive_connections=20)
             async with httpx.AsyncClient(base_url=url, limits=limits, timeout=30, trust_env=False) as client:
                 yield LiveServer(services, url, client, logged)
         finally:
+            if isinstance(clock, FakeClock):
+                clock.leave(rest)
             server.should_exit = True
             await serving
             for listener in listeners:

@@ -61,6 +61,11 @@ class SandboxExtra(Extra):
         self._control = control
         self._lively = lively
 
+    @property
+    def busy(self) -> int:
+        """How many webhooks and other things of the emulated world are on their way, or due: see `Busy`."""
+        return self.world.stage.agenda.busy
+
     def routes(self) -> Sequence[BaseRoute]:
         """The control page and its API, then the emulators."""
         names = (*self.world.emulators, "static")

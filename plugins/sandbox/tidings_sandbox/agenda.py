@@ -32,6 +32,13 @@ class Agenda:
         self._waiting: list[tuple[datetime, int, Action]] = []
         self._order = itertools.count()
         self._changed = anyio.Event()
+        self._performing = 0
+
+    @property
+    def busy(self) -> int:
+        """How many actions are being performed, or due."""
+        now = self._clock.now()
+        return self._performing + sum(due_at <= now for due_at, _, _ in self._waiting)
 
     def add(self, action: Action, *, in_seconds: float = 0.0) -> None:
         """Have something done in so many seconds; never waits and never performs it on the spot."""
@@ -58,11 +65,13 @@ class Agenda:
             try:
                 await action()
             finally:
+                self._performing -= 1
                 places.release()
 
         async with anyio.create_task_group() as group:
             while True:
                 for action in self._take_due():
+                    self._performing += 1
                     await places.acquire()
                     group.start_soon(perform, action)
                 await self._wait()
