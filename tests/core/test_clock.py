@@ -65,3 +65,18 @@ async def test_the_clock_moves_on_only_when_its_companions_are_at_rest():
     await clock.advance(10)
     await asyncio.gather(*work)
     assert seen == [1.0, 20.0]
+
+
+async def test_a_sleep_counts_from_its_call_though_its_task_begins_later():
+    for turns in range(60):  # in one of them the clock moves between the two
+        clock = FakeClock()
+        moving = asyncio.create_task(clock.advance(60))
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        began = clock.monotonic()
+        sleeping = asyncio.create_task(clock.sleep(5))
+        await moving
+        for _ in range(5):
+            await asyncio.sleep(0)
+        assert sleeping.done() == (began == 0)
+        sleeping.cancel()

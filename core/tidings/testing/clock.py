@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import heapq
 import itertools
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 _START = datetime(2026, 1, 1, 12, 0, tzinfo=UTC)
 # How often other tasks get their turn after each step, so that what a wake-up sets off has happened too.
@@ -45,13 +46,18 @@ class FakeClock:
         """Seconds since the clock was made."""
         return self._elapsed.total_seconds()
 
-    async def sleep(self, seconds: float) -> None:
-        """Wait until `advance` has moved the clock by `seconds`; at most 0 only lets others run."""
+    def sleep(self, seconds: float) -> Coroutine[Any, Any, None]:
+        """Wait until `advance` has moved the clock by `seconds`; at most 0 only lets others run.
+
+        It counts from this call, not from when the task begins that may be made of it.
+        """
         if seconds <= 0:
-            await asyncio.sleep(0)
-            return
+            return asyncio.sleep(0)
         sleeper = (self._elapsed + timedelta(seconds=seconds), next(self._order), asyncio.Event())
         heapq.heappush(self._sleepers, sleeper)
+        return self._sleep(sleeper)
+
+    async def _sleep(self, sleeper: tuple[timedelta, int, asyncio.Event]) -> None:
         try:
             await sleeper[2].wait()
         finally:
