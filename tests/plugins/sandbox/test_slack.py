@@ -384,6 +384,18 @@ async def test_each_event_is_sent_once_for_the_whole_workspace_and_signed(
     assert envelope["event"]["channel_type"] == "channel"
 
 
+async def test_an_event_that_is_sent_late_is_signed_when_it_is_sent(
+    site: Site, world: World, receiver: Receiver, clock: FakeClock
+) -> None:
+    await site.connect(OTTILIE)
+    world.slack.faults.delay_webhooks_seconds = 3600.0
+    world.act("slack", "hear", OTTILIE)
+    await clock.advance(3600)
+    await world.settle()
+    ((headers, _),) = receiver.sent
+    assert headers["X-Slack-Request-Timestamp"] == str(int(clock.now().timestamp()))
+
+
 async def test_what_nobody_who_agreed_can_see_is_not_sent(
     site: Site, world: World, receiver: Receiver
 ) -> None:
