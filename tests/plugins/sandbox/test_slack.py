@@ -521,6 +521,11 @@ def test_what_one_hears_is_told_to_oneself(world: World) -> None:
     assert set(told(world, JUNO)) >= {"message", "reply", "edit", "direct"}
 
 
+def test_chance_edits_no_message_twice(world: World) -> None:
+    edited = [world.act("slack", "hear_edit", OTTILIE, channel="general", by=BRAM) for _ in range(3)]
+    assert len({one.key.partition(":edited:")[0] for one in edited}) == 3
+
+
 def test_who_joins_hears_from_then_on_and_who_left_no_more(world: World) -> None:
     wren = "wren-thistledown"
     world.act("slack", "join", wren, channel="crew-0")

@@ -163,7 +163,8 @@ class Life:
         return self._tell("direct", person, channel, message.ts, "wrote to a colleague")
 
     def _edit(self, person: Person, wanted: Details) -> list[Happening]:
-        channel, message = self._own(person, wanted)
+        # A history shows the last edit alone, so two between two looks are one to who looks: chance edits once.
+        channel, message = self._own(person, wanted, is_unedited=True)
         before = message.shown()
         at = self._workspace.ts()
         message.text = wanted.text or f"{message.text} (corrected)"
@@ -369,14 +370,17 @@ class Life:
             self._tell("message", person, channel, found.ts, "wrote")
         return found
 
-    def _own(self, person: Person, wanted: Details) -> tuple[Conversation, Message]:
+    def _own(
+        self, person: Person, wanted: Details, *, is_unedited: bool = False
+    ) -> tuple[Conversation, Message]:
         """A message of the person's: the one that is named, or the last; one is written where there was none today."""
         me = user_of(person)
         channel = self._channel(me, wanted.channel)
         if wanted.ts:
             return channel, self._found(channel, wanted.ts)
         mine = (one for one in reversed(channel.messages) if one.user == me and not one.more)
-        message = next((one for one in mine if self._is_recent(one)), None)
+        fitting = (one for one in mine if self._is_recent(one) and not (is_unedited and one.edited))
+        message = next(fitting, None)
         if message is None:
             message = self._write(channel, person, "")
             self._tell("message", person, channel, message.ts, "wrote")
