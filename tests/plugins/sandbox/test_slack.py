@@ -521,6 +521,15 @@ def test_what_one_hears_is_told_to_oneself(world: World) -> None:
     assert set(told(world, JUNO)) >= {"message", "reply", "edit", "direct"}
 
 
+def test_who_is_alone_in_their_small_channels_hears_in_the_one_of_all(
+    clock: FakeClock, receiver: Receiver
+) -> None:
+    world = World(clock, seed=7, public_url=PUBLIC_URL, people=25, send=receiver, platforms={"slack"})
+    last = next(person for person in world.stage.people if person.number == 24)
+    keys = {world.act("slack", "hear", last.key).person for _ in range(20)}
+    assert keys == {last.key}
+
+
 def test_chance_edits_no_message_twice(world: World) -> None:
     edited = [world.act("slack", "hear_edit", OTTILIE, channel="general", by=BRAM) for _ in range(3)]
     assert len({one.key.partition(":edited:")[0] for one in edited}) == 3

@@ -344,16 +344,17 @@ class Life:
         return [Happening("slack", person.key, kind, at, f"slack:{TEAM}:{channel.id}:{key}", title), *told]
 
     def _channel(self, user: str, name: str) -> Conversation:
-        """A channel of somebody's, by its name; by chance a small one."""
+        """A channel of somebody's, by its name; by chance a small one where others are, too."""
         mine = [one for one in self._workspace.of(user) if not one.is_archived]
         if name:
             found = next((one for one in mine if name in {one.name, one.id}), None)
             if found is None:
                 raise LookupError(f"There is no channel {name!r} of theirs.")
             return found
-        small = [one for one in mine if one.kind != "im" and one.name != "general" and len(one.members) > 1]
-        channels = small or [one for one in mine if one.kind != "im"]
-        return self._chance.choice(channels)
+        channels = [one for one in mine if one.kind != "im"]
+        shared = [one for one in channels if len(one.members) > 1]
+        small = [one for one in shared if one.name != "general"]
+        return self._chance.choice(small or shared or channels)
 
     def _found(self, channel: Conversation, ts: str) -> Message:
         message = channel.find(ts)
