@@ -9,9 +9,11 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from tidings.oauth import Failed, Refused, redeem
+from tidings_youtube.cards import uploaded
 
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 DAYS = 30
@@ -50,22 +52,37 @@ def forgotten(*_: object, redemption: Any, **__: object) -> int:
     return int(redemption.grant.version) + 1
 
 
+def untold(*_: object, **__: object) -> None:
+    return None
+
+
+def told_again(listed: Any) -> Any:
+    return msgspec.structs.replace(uploaded(listed), id=f"youtube:other:{random.random()}")
+
+
 @pytest.mark.parametrize(
-    ("place", "broken", "count"),
+    ("place", "broken", "count", "platforms"),
     [
-        ("tidings_github.recovery.deliveries", no_log, "missed"),
-        ("tidings_github.feed.content_id", lambda *_: f"github:other:{random.random()}", "duplicated"),
-        ("tidings.refreshing.redeem", hasty, "connections_lost"),
-        ("tidings.refreshing.commit", forgotten, "double_redemptions"),
+        ("tidings_github.recovery.deliveries", no_log, "missed", "github,spotify"),
+        (
+            "tidings_github.feed.content_id",
+            lambda *_: f"github:other:{random.random()}",
+            "duplicated",
+            "github,spotify",
+        ),
+        ("tidings.refreshing.redeem", hasty, "connections_lost", "github,spotify"),
+        ("tidings.refreshing.commit", forgotten, "double_redemptions", "github,spotify"),
+        ("tidings_slack.poll.tell_message", untold, "missed", "slack"),
+        ("tidings_youtube.poll.uploaded", told_again, "duplicated", "youtube"),
     ],
 )
 def test_it_would_notice_what_must_not_be(
-    monkeypatch: pytest.MonkeyPatch, place: str, broken: object, count: str
+    monkeypatch: pytest.MonkeyPatch, place: str, broken: object, count: str, platforms: str
 ) -> None:
     monkeypatch.syspath_prepend(BENCHMARKS)
     import year
 
     monkeypatch.setattr(place, broken)
-    went = year.run(days=4, users=3, seed=7, platforms=frozenset({"github", "spotify"}))
+    went = year.run(days=4, users=3, seed=7, platforms=frozenset(platforms.split(",")))
     assert went.summary[count] > 0
     assert went.wrongs[-1].startswith("to see it again: --seed 7")
