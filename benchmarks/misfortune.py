@@ -242,15 +242,22 @@ class Misfortunes:
         )
 
     async def _switch_off(self, on: Emulator, hook_id: int, change: Change) -> None:
-        """The app gets no webhooks for some hours. Switching them on again works once tidings answers."""
+        """The app gets no webhooks for some hours. Switching them on again works once tidings answers.
+
+        Raises:
+            RuntimeError: It did not for a day.
+        """
         seconds = self._chance.uniform(1, 12) * _HOUR
         _change(on, hook_id, change)
         self._note(f"{on.name}: {change} the app's webhooks for {seconds:.0f} s at least")
         await self._clock.sleep(seconds)
-        while not all(hook["active"] for hook in on.hooks()):
+        for _ in range(round(_DAY / _AGAIN_SECONDS)):
             on.change_hook(hook_id, "enable")
             await self._clock.sleep(_AGAIN_SECONDS)
-        self._note(f"{on.name}: the app's webhooks are on again")
+            if all(hook["active"] for hook in on.hooks()):
+                self._note(f"{on.name}: the app's webhooks are on again")
+                return
+        raise RuntimeError(f"{on.title} can't switch the app's webhooks on again: tidings does not answer.")
 
     # --- limits ---
 
