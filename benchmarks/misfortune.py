@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Collection, Coroutine, Mapping, Sequence
+from contextlib import suppress
 from datetime import datetime, timedelta
+from functools import partial
 from random import Random
-from typing import Any
+from typing import Any, Literal
 
 from installation import DirectHttp, Installation
+from tidings_sandbox.calendar import GoogleCalendar
 from tidings_sandbox.emulator import Emulator
 from tidings_sandbox.faults import Fault
 from tidings_sandbox.world import World
@@ -16,13 +19,16 @@ from virtual import VirtualClock
 
 _HOUR = 3600.0
 _DAY = 86_400.0
-_EACH_DAY = 5  # misfortunes
+_EACH_DAY = 2.5  # misfortunes, for each platform
+_SHARE_OF_HOOKS = 0.05  # of those that change at once
 _LONGEST_JUMP_SECONDS = 300.0
 # Deliveries that were lost have been found in the log after so long, even if tidings was down for half a day.
 _FOUND_BY_THEN = timedelta(hours=24)
 _LOOK_SECONDS = 5.0  # an installation looks at its clock again so soon
+_AGAIN_SECONDS = 600.0  # between two tries of an operator
 
 Misfortune = Callable[[], Coroutine[Any, Any, None]]
+Change = Literal["delete", "disable"]
 
 
 class Misfortunes:
@@ -61,40 +67,48 @@ class Misfortunes:
         self._chance = Random(f"{seed}/misfortunes")
         self._is_over = False
         self.chronicle: list[tuple[datetime, str]] = []
-        self._cards: list[Misfortune] = [
-            *[
-                card
-                for emulator in world.emulators.values()
-                for card in (
-                    lambda on=emulator: self._outage(on),
-                    lambda on=emulator: self._errors(on),
-                    lambda on=emulator: self._storm(on),
-                    lambda on=emulator: self._timeouts(on),
-                    lambda on=emulator: self._lost_answers(on),
-                    lambda on=emulator: self._garbage(on),
-                    lambda on=emulator: self._lost_token(on),
-                    lambda on=emulator: self._killed_at_refresh(on),
-                    lambda on=emulator: self._dead_access(on),
-                    lambda on=emulator: self._revoked(on),
-                )
-            ],
+        self._deck: list[Misfortune] = []
+
+    def _cards(self) -> list[Misfortune]:
+        """All that can go wrong, once everybody is connected: then it shows who sends webhooks."""
+        emulators = self._world.emulators.values()
+        general = (
+            *(self._outage, self._errors, self._storm, self._timeouts, self._lost_answers, self._garbage),
+            *(self._lost_token, self._killed_at_refresh, self._dead_access, self._revoked),
+        )
+        pushed = (
             *(self._lost_webhooks, self._lost_webhooks, self._doubled_webhooks, self._late_webhooks),
-            *(self._deleted_hooks, self._disabled_hooks, self._secondary_limit, self._used_up_hour),
-            self._quota,
+            *(self._deleted_hooks, self._disabled_hooks),
+        )
+        return [
+            *[partial(card, on) for on in emulators for card in general],
+            *[partial(card, on) for on in emulators if on.hooks() for card in pushed],
+            *[card for on in emulators for card in self._cards_at(on.name)],
             *(self._restart, self._restart, self._killed, self._killed, self._long_downtime),
             *(self._jump, self._jump),
         ]
-        self._deck: list[Misfortune] = []
+
+    def _cards_at(self, platform: str) -> Sequence[Misfortune]:
+        """What can go wrong at this platform alone."""
+        cards: Mapping[str, Sequence[Misfortune]] = {
+            "github": (self._secondary_limit, self._used_up_hour),
+            "calendar": (self._forgotten_tokens,),
+            "youtube": (self._hub_outage,),
+            "spotify": (self._quota,),
+        }
+        return cards.get(platform, ())
 
     async def befall(self, days: int) -> None:
         """Let things go wrong for so many days, from now on; then nothing more."""
+        cards = self._cards()
+        count = round(_EACH_DAY * len(self._world.emulators))
         for _ in range(days):
-            instants = sorted(self._chance.uniform(0, _DAY) for _ in range(_EACH_DAY))
+            instants = sorted(self._chance.uniform(0, _DAY) for _ in range(count))
             begun = self._clock.monotonic()
             for instant in instants:
                 await self._clock.sleep(begun + instant - self._clock.monotonic())
                 if not self._deck:
-                    self._deck = list(self._cards)
+                    self._deck = list(cards)
                     self._chance.shuffle(self._deck)
                 self._group.create_task(self._deck.pop()())
             await self._clock.sleep(begun + _DAY - self._clock.monotonic())
@@ -104,7 +118,10 @@ class Misfortunes:
         self._is_over = True
         for emulator in self._world.emulators.values():
             emulator.faults.clear()
-        self._world.github.limits.secondary_until = None
+        if "github" in self._world.emulators:
+            self._world.github.limits.secondary_until = None
+        if "youtube" in self._world.emulators:
+            self._world.youtube.hub.is_down = False
 
     def around(self, at: datetime) -> list[str]:
         """What went wrong in the day and a half around an instant."""
@@ -139,8 +156,7 @@ class Misfortunes:
         self._fault(on, self._chance.uniform(1, 6), fault, "time-outs before anything is done")
 
     async def _lost_answers(self, on: Emulator) -> None:
-        path = "/api/" if on.name == "github" else "/v1/"
-        fault = Fault("timeout", when="after", probability=0.3, path=path)
+        fault = Fault("timeout", when="after", probability=0.3, sort="api")
         self._fault(on, self._chance.uniform(1, 6), fault, "time-outs after it is done")
 
     async def _garbage(self, on: Emulator) -> None:
@@ -180,44 +196,68 @@ class Misfortunes:
 
     # --- webhooks ---
 
-    async def _for_a_day(self, name: str, value: float, what: str) -> None:
-        faults = self._world.github.faults
-        setattr(faults, name, value)
-        self._note(f"github: {what} for a day")
+    async def _for_a_day(self, on: Emulator, name: str, value: float, what: str) -> None:
+        setattr(on.faults, name, value)
+        self._note(f"{on.name}: {what} for a day")
         await self._clock.sleep(_DAY)
-        setattr(faults, name, 0.0)
+        setattr(on.faults, name, 0.0)
 
-    async def _lost_webhooks(self) -> None:
-        await self._for_a_day("lose_webhooks", 0.3, "30 % of webhooks are lost")
+    async def _lost_webhooks(self, on: Emulator) -> None:
+        await self._for_a_day(on, "lose_webhooks", 0.3, "30 % of webhooks are lost")
 
-    async def _doubled_webhooks(self) -> None:
-        await self._for_a_day("duplicate_webhooks", 0.3, "30 % of webhooks come twice")
+    async def _doubled_webhooks(self, on: Emulator) -> None:
+        await self._for_a_day(on, "duplicate_webhooks", 0.3, "30 % of webhooks come twice")
 
-    async def _late_webhooks(self) -> None:
+    async def _late_webhooks(self, on: Emulator) -> None:
         seconds = self._chance.uniform(60, 2 * _HOUR)
-        await self._for_a_day("delay_webhooks_seconds", seconds, f"webhooks are {seconds:.0f} s late")
+        await self._for_a_day(on, "delay_webhooks_seconds", seconds, f"webhooks are {seconds:.0f} s late")
 
-    async def _deleted_hooks(self) -> None:
-        await self._change_hooks("delete")
+    async def _deleted_hooks(self, on: Emulator) -> None:
+        await self._change_hooks(on, "delete")
 
-    async def _disabled_hooks(self) -> None:
-        await self._change_hooks("disable")
+    async def _disabled_hooks(self, on: Emulator) -> None:
+        await self._change_hooks(on, "disable")
 
-    async def _change_hooks(self, change: Any) -> None:
-        people = set(self._some(0.05))
-        for hook in list(self._world.github.hooks()):
-            if hook["owner"] in people and not self._is_last_trace(hook["id"]):
-                self._world.github.change_hook(hook["id"], change)
-        self._note(f"github: {change} hooks of {', '.join(sorted(people))}")
+    async def _change_hooks(self, on: Emulator, change: Change) -> None:
+        """Some people's hooks are deleted or switched off; or the app's own, until the operator sees it."""
+        people = set(self._some(_SHARE_OF_HOOKS))
+        for hook in list(on.hooks()):
+            if hook["owner"] in on.client_ids:
+                await self._switch_off(on, hook["id"], change)
+            elif self._is_hit(hook, people) and not self._is_last_trace(on, hook["id"]):
+                _change(on, hook["id"], change)
+                self._note(f"{on.name}: {change} hook {hook['id']} at {hook['target']} of {hook['owner']}")
 
-    def _is_last_trace(self, hook_id: int) -> bool:
+    def _is_hit(self, hook: Mapping[str, Any], people: Collection[str]) -> bool:
+        """Whether a hook is one of those that change; some platforms don't know whose one is."""
+        return hook["owner"] in people if hook["owner"] else self._chance.random() < _SHARE_OF_HOOKS
+
+    def _is_last_trace(self, on: Emulator, hook_id: int) -> bool:
         """Whether the hook's log alone still shows something that nobody has been told: it would go with the hook."""
         soon = self._clock.now() - _FOUND_BY_THEN
         return any(
-            not 200 <= one["status_code"] < 300 and not one["in_feeds"]
-            for one in self._world.github.deliveries(hook_id)
-            if datetime.fromisoformat(one["delivered_at"]) > soon
+            not 200 <= one["status_code"] < 300
+            for one in on.deliveries(hook_id)
+            if not one.get("in_feeds", True) and datetime.fromisoformat(one["delivered_at"]) > soon
         )
+
+    async def _switch_off(self, on: Emulator, hook_id: int, change: Change) -> None:
+        """The app gets no webhooks for some hours. Switching them on again works once tidings answers.
+
+        Raises:
+            RuntimeError: It did not for a day.
+        """
+        seconds = self._chance.uniform(1, 12) * _HOUR
+        _change(on, hook_id, change)
+        self._note(f"{on.name}: {change} the app's webhooks for {seconds:.0f} s at least")
+        await self._clock.sleep(seconds)
+        for _ in range(round(_DAY / _AGAIN_SECONDS)):
+            on.change_hook(hook_id, "enable")
+            await self._clock.sleep(_AGAIN_SECONDS)
+            if all(hook["active"] for hook in on.hooks()):
+                self._note(f"{on.name}: the app's webhooks are on again")
+                return
+        raise RuntimeError(f"{on.title} can't switch the app's webhooks on again: tidings does not answer.")
 
     # --- limits ---
 
@@ -235,10 +275,22 @@ class Misfortunes:
             self._world.github.limits.exhaust(account.id, self._clock.now())
         self._note(f"github: the hour is used up of {', '.join(people)}")
 
+    async def _forgotten_tokens(self) -> None:
+        self._world.one(GoogleCalendar).forget_tokens()
+        self._note("calendar: every sync token is forgotten")
+
+    async def _hub_outage(self) -> None:
+        hub, hours = self._world.youtube.hub, self._chance.uniform(3, 20)
+        hub.is_down = True
+        self._note(f"youtube: the hub is down for {hours:.1f} h")
+        await self._clock.sleep(hours * _HOUR)
+        hub.is_down = False
+
     async def _quota(self) -> None:
-        client_id = self._chance.choice(
-            sorted({one.client_id for one in self._world.spotify.consents.living()})
-        )
+        client_ids = sorted({one.client_id for one in self._world.spotify.consents.living()})
+        if not client_ids:
+            return  # everybody took their consent back
+        client_id = self._chance.choice(client_ids)
         quota = self._world.spotify.quota(client_id)
         usual, quota.per_day = quota.per_day, max(2, quota.used(self._clock.now()))
         self._note(f"spotify: quota of {client_id} is exceeded")
@@ -277,3 +329,12 @@ class Misfortunes:
         services = self._installation.services
         if services is not None:
             services.scheduler.wake()
+
+
+def _change(on: Emulator, hook_id: int, change: Change) -> None:
+    """Change a hook as its owner can; where the platform knows no switch, it is deleted."""
+    try:
+        on.change_hook(hook_id, change)
+    except LookupError:
+        with suppress(LookupError):  # it has just gone by itself
+            on.change_hook(hook_id, "delete")

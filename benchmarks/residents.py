@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from functools import partial
 from random import Random
@@ -20,6 +20,7 @@ from tidings.errors import Rejected, TidingsError
 from tidings.event import Entry, UserId
 from tidings.services import Services
 from tidings_sandbox.dialects import months_later
+from tidings_sandbox.github import GitHub
 from tidings_sandbox.happenings import plan_day
 from tidings_sandbox.world import World
 from virtual import VirtualClock
@@ -28,7 +29,11 @@ _PACE_SECONDS = 60.0  # between two consents on the first day
 _AGAIN_SECONDS = 1800.0  # when a consent did not work out
 _LEAST, _MORE, _LIVELY = 3, 3, 10  # happenings of a person at a platform and day
 _LIVELY_ONES = 10  # each tenth
-_SPOTIFY_KINDS = ("play", "play", "play", "listen", "like")
+# What happens where it is not what happens to newcomers by itself.
+_KINDS: Mapping[str, Sequence[str]] = {
+    "github": tuple(GitHub.kinds),
+    "spotify": ("play", "play", "play", "listen", "like"),
+}
 _RESOLVED = 3600.0  # who is told that a consent ends soon may wait a while
 
 
@@ -196,8 +201,8 @@ class Residents:
 
     async def live(self, first: datetime, days: int) -> None:
         """Everything that happens to everybody from the first day on."""
-        kinds = {name: list(emulator.small) for name, emulator in self._world.emulators.items()}
-        kinds |= {"github": list(self._world.github.kinds), "spotify": list(_SPOTIFY_KINDS)}
+        emulators = self._world.emulators.items()
+        kinds = {name: list(_KINDS.get(name, emulator.small)) for name, emulator in emulators}
         for number in range(days):
             day = (first + timedelta(days=number)).date()
             lives: defaultdict[int, list[str]] = defaultdict(list)

@@ -46,7 +46,7 @@ class Simulation:
         users: How many people.
         seed: Of all chance.
         group: Runs everything.
-        platforms: Where they have accounts; GitHub and Spotify at least.
+        platforms: Where they have accounts.
     """
 
     def __init__(
@@ -78,7 +78,8 @@ class Simulation:
             rules.expires, rules.grace_seconds = "always", 0.0
         self.http = DirectHttp(self.world)
         connectors = options_at(self.world.emulators, seed, users)
-        connectors["github"]["expiring_tokens"] = True
+        if "github" in platforms:
+            connectors["github"]["expiring_tokens"] = True
         self.installation = Installation(
             write_config(folder, connectors),
             self.http,
@@ -160,12 +161,26 @@ def run(*, days: int, users: int, seed: int, platforms: frozenset[str] = ALL) ->
         return runner.run(simulate(loop, Path(name), days=days, users=users, seed=seed, platforms=platforms))
 
 
+def _platforms(text: str) -> frozenset[str]:
+    """Those that are named, between commas.
+
+    Raises:
+        ArgumentTypeError: One of them is not emulated.
+    """
+    named = frozenset(text.split(","))
+    if unknown := named - ALL:
+        raise argparse.ArgumentTypeError(
+            f"no {', '.join(sorted(unknown))}; there are {', '.join(sorted(ALL))}"
+        )
+    return named
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--days", type=int, default=365)
     parser.add_argument("--users", type=int, default=100)
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--platforms", default=",".join(sorted(ALL)))
+    parser.add_argument("--platforms", type=_platforms, default=ALL)
     arguments = parser.parse_args()
     settle_chance(arguments.seed)
     gc.set_threshold(50_000, 20, 50)
@@ -173,7 +188,7 @@ def main() -> None:
         days=arguments.days,
         users=arguments.users,
         seed=arguments.seed,
-        platforms=frozenset(arguments.platforms.split(",")),
+        platforms=arguments.platforms,
     )
     for line in (*year.notes, *year.wrongs):
         print(line, file=sys.stderr)

@@ -35,6 +35,7 @@ from tidings.upstreams import (
     WANTED,
     PlatformRegistration,
     note_failure,
+    note_remade,
     note_removing,
     note_upstream,
     platform_registrations,
@@ -49,6 +50,8 @@ _LONGEST_CHECK_SECONDS = 24 * 3600.0  # where nothing was found missing for as l
 # A platform that confirms by asking back (WebSub's hubs do) may take a while for it.
 _CONFIRMED_WITHIN = timedelta(minutes=30)
 _LEAST_SECONDS = 60.0
+# How long one that was made again in doubt is left in peace, at first and at most, until it delivers something.
+_PEACE_SECONDS, _LONGEST_PEACE_SECONDS = 900.0, 86_400.0
 _JITTER = 0.1
 _MOST_UNAVAILABLE = 3  # in one run; then the platform is down, and not only one of its things
 _MOST_PROBLEMS_TOLD = 3
@@ -187,9 +190,13 @@ class _Run:
                 is_gone = found is None and row.state == ACTIVE
             elif not self._must_register(row, row.upstream):
                 now = self._to.clock.now()
-                note = partial(note_upstream, registration_id=row.id, upstream=found, renewed=False, now=now)
-                await self._to.writer.run_unit(note)
-                return
+                if not self._is_in_doubt(row, now):
+                    note = partial(
+                        note_upstream, registration_id=row.id, upstream=found, renewed=False, now=now
+                    )
+                    await self._to.writer.run_unit(note)
+                    return
+                await self._to.writer.run_unit(partial(note_remade, registration_id=row.id, now=now))
         is_registered = await self._register(target, row, None if is_gone else row.upstream)
         if is_registered and row.state == FAILED:
             self._has_fallen = True
@@ -202,10 +209,22 @@ class _Run:
         return not is_renewed and self._to.clock.now() < row.checked_at + _CONFIRMED_WITHIN
 
     def _must_register(self, row: PlatformRegistration, upstream: Upstream) -> bool:
-        """Whether a webhook that stands is to be made again: in doubt, or in the second half of its lease."""
-        if self._watched.doubts or self._watched.memory.mends or self._moved or upstream.problem:
+        """Whether a webhook that stands is to be made again whatever it delivers."""
+        if self._moved or upstream.problem:
             return True
         return row.expires_at is not None and self._to.clock.now() >= _half_life(row, row.expires_at)
+
+    def _is_in_doubt(self, row: PlatformRegistration, now: datetime) -> bool:
+        """Whether one that seems to stand is to be made again: once for each doubt, and ever more rarely in vain."""
+        memory = self._watched.memory
+        made_at, doubted_at = row.renewed_at or row.created_at, memory.doubted_at
+        is_doubted = self._watched.doubts > 0 and doubted_at is not None and made_at <= doubted_at
+        if not is_doubted and not memory.mends:
+            return False
+        if not row.remade or row.remade_at is None:
+            return True
+        peace_seconds = min(_LONGEST_PEACE_SECONDS, _PEACE_SECONDS * 2 ** min(row.remade - 1, 20))
+        return now >= row.remade_at + timedelta(seconds=peace_seconds)
 
     @property
     def _moved(self) -> bool:

@@ -102,6 +102,8 @@ platform_webhooks = Table(
     Column("verified_at", BigInteger),
     Column("checked_at", BigInteger),
     Column("last_delivery_at", BigInteger),
+    Column("remade", Integer, nullable=False, server_default="0"),  # in doubt, since it delivered last
+    Column("remade_at", BigInteger),
 )
 
 # What one consent gave. A refresh is committed only while `refresh_hash` is still that of the token redeemed.

@@ -37,6 +37,8 @@ class PlatformRegistration:
         renewed_at: When its lease at the platform began.
         verified_at: When the platform greeted it.
         checked_at: When the platform was last asked for it, or to make it.
+        remade: How often it was made again because it was in doubt, since it delivered something last.
+        remade_at: When that was last.
     """
 
     id: str
@@ -53,6 +55,8 @@ class PlatformRegistration:
     verified_at: datetime | None
     checked_at: datetime | None
     last_delivery_at: datetime | None
+    remade: int
+    remade_at: datetime | None
 
     def delivers(self, now: datetime) -> bool:
         """Whether a webhook stands at the platform that can deliver, as far as is known."""
@@ -161,7 +165,7 @@ def note_upstream(
 
 
 def _note_asked(connection: Connection, registration_id: str, upstream: Upstream, asked_at: datetime) -> None:
-    """It was asked for, and works once the platform has asked the address; it may have done that, or denied it."""
+    """It was asked for, and works once the platform has asked the address: which it may have done, or denied, yet."""
     at = to_stored(asked_at)
     confirmed = or_(_table.c.state == ACTIVE, _table.c.verified_at >= at)
     denied = and_(_table.c.state == FAILED, _table.c.checked_at >= at)
@@ -205,6 +209,11 @@ def note_failure(connection: Connection, registration_id: str, problem: str, now
     )
 
 
+def note_remade(connection: Connection, registration_id: str, now: datetime) -> None:
+    """Write down that it is about to be made again because it is in doubt."""
+    _set(connection, registration_id, remade=_table.c.remade + 1, remade_at=to_stored(now))
+
+
 def note_removing(connection: Connection, registration_id: str) -> None:
     """Write down that a registration is no longer wanted; the row goes when the platform has removed its part."""
     _set(connection, registration_id, state=REMOVING)
@@ -216,9 +225,9 @@ def note_verified(connection: Connection, registration_id: str, now: datetime) -
 
 
 def note_deliveries(connection: Connection, delivered_at: Mapping[str, datetime]) -> None:
-    """Write down when each of these registrations brought something last."""
+    """Write down when each of these registrations brought something last, and so was not made again in vain."""
     for registration_id, at in delivered_at.items():
-        _set(connection, registration_id, last_delivery_at=to_stored(at))
+        _set(connection, registration_id, last_delivery_at=to_stored(at), remade=0)
 
 
 def _set(connection: Connection, registration_id: str, **values: Any) -> None:

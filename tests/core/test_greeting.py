@@ -130,6 +130,39 @@ async def test_one_that_is_denied_each_time_is_asked_for_again_by_and_by(watch: 
     assert (await watch.connection).strategy == "polling"
 
 
+async def live(watch: Watch, hours: int) -> None:
+    """Let time pass, in which the hub asks back whenever it was asked."""
+    for _ in range(hours * 20):
+        (row,) = await watch.rows
+        if row.checked_at is not None and (row.renewed_at is None or row.renewed_at < row.checked_at):
+            await ask_back(watch)
+        await watch.pass_seconds(180)
+
+
+async def test_one_in_doubt_is_made_again_once_however_long_nothing_is_delivered(watch: Watch) -> None:
+    await live(watch, hours=1)
+    assert (await watch.connection).strategy == "webhook"
+    before = registered(watch)
+    await watch.happen()  # nothing delivers it
+    await live(watch, hours=30)
+    assert (await watch.memory).doubts == 1
+    assert registered(watch) - before == 1
+
+
+async def test_one_that_is_made_again_in_vain_is_left_in_peace_for_ever_longer(watch: Watch) -> None:
+    await live(watch, hours=1)
+    before = registered(watch)
+    counts = []
+    for _ in range(4):
+        for _ in range(12):
+            await watch.happen()
+            await live(watch, hours=2)
+        counts.append(registered(watch) - before)
+        before = registered(watch)
+    assert 2 <= counts[0] <= 8
+    assert max(counts[2:]) <= 2
+
+
 async def test_a_registration_is_found_for_its_own_platform_alone(watch: Watch) -> None:
     (row,) = await watch.rows
 

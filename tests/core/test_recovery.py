@@ -174,8 +174,8 @@ async def test_what_a_delivery_says_about_the_webhook_itself_is_acted_upon(
         if signal == "removed":
             await watch.happen(signal="verified")
             (hook,) = watch.remote.hooks.values()
-            await watch.deliver(hook, signal=signal)
             watch.remote.hooks.clear()
+            await watch.deliver(hook, signal=signal)
             await watch.pass_seconds(1)
             assert len(watch.remote.hooks) == 1  # made again at once
             assert await watch.changes() == [("", "webhook")]

@@ -147,16 +147,17 @@ async def test_without_an_address_that_the_hub_reaches_everything_is_polled(tmp_
 async def test_pushed_and_polled_at_once_a_video_is_one_event(tmp_path: Path) -> None:
     async with scene(tmp_path) as ada:
         await ada.until_pushed()
-        ada.youtube.faults.delay_webhooks_seconds = 30
+        ada.youtube.faults.delay_webhooks_seconds = 1800
         ada.youtube.faults.duplicate_webhooks = 1.0
         upload = ada.happen("upload")
         await ada.sync()
         told = await ada.until_told(upload)
         assert told[upload]["via"] == "polling"
-        await ada.clock.advance(60)
+        await ada.until(lambda _: ada.youtube.deliveries(), step_seconds=60)
+        delivered = len(ada.youtube.deliveries())
         for delivery in ada.youtube.deliveries():
             ada.youtube.redeliver(delivery["id"])
-        await ada.clock.advance(60)
+        await ada.until(lambda _: len(ada.youtube.deliveries()) >= 2 * delivered, step_seconds=60)
         assert ada.youtube.deliveries()[0]["status_code"] == 200
         assert set(await ada.told()) == {upload}
 

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Sequence
 from typing import Any, Final
 
 from tidings.contracts import Api, Asked, Polled
+from tidings.errors import TidingsError
 from tidings.fields import Object, number, obj
 from tidings_discord.account import read_guilds, read_own_profile, tell_guilds, tell_profile
 from tidings_discord.bot import Bot
@@ -22,7 +23,7 @@ _SOON_SECONDS: Final = 60.0
 async def poll(
     api: Api, asked: Asked, *, roles: bool, bot: Bot | None, channels: Sequence[str], site: Site
 ) -> AsyncIterator[Polled]:
-    """Ask for all of it, one piece of news after the other.
+    """Ask for all of it, one piece of news after the other; what fails keeps nothing of the rest.
 
     The checkpoint: `serial` (the last number given to a change), `profile`, `guilds` (names by id), `roles` (see
     `Roles.seen`) and `channels` (positions by id). What is seen for the first time is no news.
@@ -34,6 +35,9 @@ async def poll(
         bot: The operator's; None for none.
         channels: Those that the bot reads.
         site: For addresses.
+
+    Raises:
+        AuthExpired, Unavailable, Rejected: As `Api.request` and `Bot`. What was yielded stays.
     """
     before = asked.checkpoint
     user = await read_own_profile(api)
@@ -48,15 +52,18 @@ async def poll(
         checkpoint["guilds"] = {**guilds}
     checkpoint["serial"] = serial.last
     yield Polled(events=events, checkpoint={**checkpoint})
+    failure: TidingsError | None = None
     if roles and guilds is not None:
         seen = Roles(obj(before, "roles"), guilds)
-        events = await seen.look(api, teller, bot, is_urgent=asked.is_urgent)
+        events, failure = await seen.look(api, teller, bot, is_urgent=asked.is_urgent)
         checkpoint |= {"roles": {**seen.seen}, "serial": serial.last}
         yield Polled(events=events, checkpoint={**checkpoint})
     if bot is not None:
         reading = Reading(bot, api.account_key, guilds, site)
         async for piece in _messages(reading, asked, channels, checkpoint):
             yield piece
+    if failure is not None:
+        raise failure
 
 
 async def _messages(

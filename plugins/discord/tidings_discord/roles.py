@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from tidings.contracts import Api
-from tidings.errors import Rejected, Unavailable
+from tidings.errors import AuthExpired, Rejected, TidingsError, Unavailable
 from tidings.event import Event
 from tidings.fields import as_object, number, objs, word
 from tidings_discord.account import read_roles
@@ -37,18 +37,22 @@ class Roles:
         }
         self._turn = max((number(one, "turn") or 0 for one in self.seen.values()), default=0)
 
-    async def look(self, api: Api, teller: Teller, bot: Bot | None, *, is_urgent: bool) -> list[Event]:
+    async def look(
+        self, api: Api, teller: Teller, bot: Bot | None, *, is_urgent: bool
+    ) -> tuple[list[Event], TidingsError | None]:
         """Look at those whose turn it is; what is seen for the first time is no news.
 
-        Raises:
-            AuthExpired, Unavailable, Rejected: As `Api.request`.
+        Returns:
+            What is new, and the failure at which it was broken off, as `Api.request` raised it; None for none.
         """
         found: list[Event] = []
         for guild_id in self._next(_AT_ONCE_IF_URGENT if is_urgent else _AT_ONCE):
             try:
                 held = await read_roles(api, guild_id)
             except LookupError:
-                return found
+                break
+            except (AuthExpired, Unavailable, Rejected) as error:
+                return found, error
             self._turn += 1
             if held is None:  # left a moment ago
                 continue
@@ -57,7 +61,7 @@ class Roles:
             if before is not None and set(before) != set(held):
                 names = await _names(bot, guild_id)
                 found += _changes(teller, guild_id, self._guilds[guild_id], before, held, names)
-        return found
+        return found, None
 
     def _next(self, count: int) -> Sequence[str]:
         def turn(guild_id: str) -> tuple[int, int]:

@@ -14,6 +14,7 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 
 from tidings.contracts import Api, Asked, Polled
+from tidings.errors import AuthExpired, Rejected, Unavailable
 from tidings.event import Event, rfc3339
 from tidings.fields import as_strings, raw
 from tidings_gmail.cards import labels_event, message_event
@@ -67,34 +68,38 @@ class _Run:
         return self._polled((), addresses=(mailbox_address(found.address),))
 
     async def follow(self) -> AsyncIterator[Polled]:
-        """What the history tells."""
+        """What the history tells; what was found before a failure is told before it is raised."""
         kinds = ["messageAdded", *(("labelAdded", "labelRemoved") if self._rules.tells_labels else ())]
         late: list[str] = []
         events = await self._once_more(as_strings(self._asked.checkpoint.get("late"))[:_MOST_LATE])
         told = set()
-        since, next_page = self._position, ""
-        while True:
-            page = await history(self._api, since, next_page, kinds)
-            for change in page.changes:
-                if change.message_id in told or not self._is_news(change):
-                    continue
-                event, is_missing = await self._event(change)
-                if is_missing and change.kind == "came":
-                    late.append(change.message_id)
-                if event is not None:
-                    events.append(event)
-                    if change.kind == "came":
-                        told.add(change.message_id)
-                if len(events) >= _PIECE:
+        since, next_page, reached = self._position, "", self._position
+        try:
+            while True:
+                page = await history(self._api, since, next_page, kinds)
+                for change in page.changes:
                     # Records may hold several messages: the last one may be looked at again, and is told once.
-                    self._position = max(self._position, change.record - 1)
-                    yield self._polled(events, late=late)
-                    events = []
-            next_page = page.next_page
-            if not next_page:
-                break
-        self._position = max(self._position, page.history_id)
-        yield self._polled(events, late=late)
+                    reached = change.record - 1
+                    if change.message_id in told or not self._is_news(change):
+                        continue
+                    event, is_missing = await self._event(change)
+                    if is_missing and change.kind == "came":
+                        late.append(change.message_id)
+                    if event is not None:
+                        events.append(event)
+                        if change.kind == "came":
+                            told.add(change.message_id)
+                    if len(events) >= _PIECE:
+                        yield self._moved(reached, events, late)
+                        events = []
+                next_page = page.next_page
+                if not next_page:
+                    break
+        except (AuthExpired, Unavailable, Rejected):
+            if events:
+                yield self._moved(reached, events, late)
+            raise
+        yield self._moved(page.history_id, events, late)
 
     async def find_again(self) -> AsyncIterator[Polled]:
         """The newest mails of the inbox, since nobody knows what changed."""
@@ -162,6 +167,10 @@ class _Run:
         if not _NEVER.isdisjoint(labels):
             return False
         return INBOX in labels or (self._all and "SENT" not in labels)
+
+    def _moved(self, to: int, events: Sequence[Event], late: Sequence[str]) -> Polled:
+        self._position = max(self._position, to)
+        return self._polled(events, late=late)
 
     def _polled(
         self,

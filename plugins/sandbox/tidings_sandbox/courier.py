@@ -9,6 +9,7 @@ import httpx
 from tidings_sandbox.faults import Faults
 from tidings_sandbox.stage import Stage
 
+Headers = Mapping[str, str] | Callable[[], Mapping[str, str]]
 # Status of the answer (0: there was none) and seconds it took.
 Delivered = Callable[[int, float], None]
 # Status of the answer (0: there was none) and its body.
@@ -27,12 +28,12 @@ class Courier:
         self._stage = stage
         self._faults = faults
 
-    def post(self, url: str, headers: Mapping[str, str], body: bytes, delivered: Delivered) -> None:
+    def post(self, url: str, headers: Headers, body: bytes, delivered: Delivered) -> None:
         """Have a webhook sent; never waits.
 
         Args:
             url: Where to.
-            headers: All of them, signature included.
+            headers: All of them, signature included. What says when it was signed is made when it is sent.
             body: The bytes that were signed.
             delivered: Called once, later, with the status (0 where there was no answer or the webhook was
                 lost on the way) and the seconds it took.
@@ -44,10 +45,11 @@ class Courier:
                 return
             doubled = self._faults.duplicates()
             started = self._stage.clock.monotonic()
-            status = await self._send(url, headers, body)
+            sent = headers() if callable(headers) else headers
+            status = await self._send(url, sent, body)
             delivered(status, self._stage.clock.monotonic() - started)
             if doubled:
-                await self._send(url, headers, body)
+                await self._send(url, sent, body)
 
         self._stage.agenda.add(carry, in_seconds=self._faults.delay_webhooks_seconds)
 

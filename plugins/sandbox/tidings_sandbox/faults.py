@@ -30,6 +30,7 @@ class Fault(msgspec.Struct):
         remaining: How many requests it still hits; None for no such end.
         until: The instant at which it ends, by the installation's clock; None for no such end.
         path: It hits only requests whose path starts with this: `/api/token`.
+        sort: It hits only requests that are about this: `api`, `token`, …, as `Emulator.sort` names it; "" for any.
         hold_seconds: How long a `timeout` holds the answer.
         retry_after_seconds: Sent as `Retry-After` with an `error`; None for no such header.
     """
@@ -41,6 +42,7 @@ class Fault(msgspec.Struct):
     remaining: int | None = None
     until: datetime | None = None
     path: str = "/"
+    sort: str = ""
     hold_seconds: float = 30.0
     retry_after_seconds: int | None = None
 
@@ -97,12 +99,13 @@ class Faults:
             return self._clock.now()
         return self._clock.now() + timedelta(seconds=self.clock_offset_seconds)
 
-    def draw(self, path: str) -> Fault | None:
-        """What goes wrong with a request to `path`; counts it."""
+    def draw(self, path: str, sort: str) -> Fault | None:
+        """What goes wrong with a request to `path` that is about this; counts it."""
         if not self._faults:
             return None
         for fault in self.active():
-            if path.startswith(fault.path) and self._chance.random() < fault.probability:
+            is_meant = path.startswith(fault.path) and fault.sort in {"", sort}
+            if is_meant and self._chance.random() < fault.probability:
                 if fault.remaining is not None:
                     fault.remaining -= 1
                 return fault

@@ -248,7 +248,7 @@ class World:
             return
         # The consent page is for a person in a browser: what goes wrong, goes wrong between programs.
         is_page = call.path == emulator.consents.dialect.authorize_path
-        fault = None if is_page else emulator.faults.draw(call.path)
+        fault = None if is_page else emulator.faults.draw(call.path, emulator.sort(call.path))
         if fault is None:
             await emulator.ready(call)
             answer = emulator.answer(call)

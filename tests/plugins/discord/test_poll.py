@@ -472,6 +472,30 @@ async def test_a_thread_is_read_by_the_rules_of_its_channel(discord: Discord) ->
     assert watcher.said == ["within"]
 
 
+async def test_roles_that_can_not_be_had_do_not_keep_messages_nor_the_roles_before_them(
+    reader: Watcher, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    discord, request = reader.discord, reader.discord.request
+    discord.mine[AWAY] = "Far Away"
+    await reader.poll()
+
+    async def fail(method: str, url: str, **more: Any) -> Any:
+        if url == f"/users/@me/guilds/{AWAY}/member":
+            raise Unavailable("Discord answers 502.")
+        return await request(method, url, **more)
+
+    monkeypatch.setattr(discord, "request", fail)
+    discord.roles |= {HOME: [CREW_ROLE], AWAY: [CREW_ROLE]}
+    discord.say(1, "hello")
+    for _ in range(2):
+        with pytest.raises(Unavailable):
+            await reader.poll()
+    assert reader.kinds == ["role_added", "message"]
+    monkeypatch.undo()
+    await reader.poll()
+    assert reader.kinds == ["role_added", "message", "role_added"]
+
+
 async def test_a_refused_bot_does_not_keep_the_account_s_own_news(reader: Watcher) -> None:
     await reader.poll()
     reader.discord.mine[AWAY] = "Far Away"

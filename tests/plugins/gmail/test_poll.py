@@ -148,6 +148,24 @@ async def test_hundreds_of_mails_are_committed_in_pieces_and_none_is_lost_by_an_
     assert len(told) < 640
 
 
+async def test_what_was_reached_before_an_outage_is_told_however_little_it_is() -> None:
+    one = bench()
+    await one.poll()
+    for number in range(5):
+        one.act("mail", subject=f"mail {number}")
+    told: list[str] = []
+    for number in range(1, 5):
+        one.http.failing = {list(one.mailbox)[number - 5].id: 502}
+        with pytest.raises(Unavailable):
+            await one.poll()
+        told += [event.data["subject"] for event in one.events]
+        assert list(dict.fromkeys(told)) == [f"mail {before}" for before in range(number)]
+    one.http.failing = {}
+    await one.poll()
+    told += [event.data["subject"] for event in one.events]
+    assert list(dict.fromkeys(told)) == [f"mail {number}" for number in range(5)]
+
+
 @pytest.mark.parametrize("scope", ["metadata", "readonly"])
 async def test_a_history_that_is_gone_becomes_a_visible_gap_and_the_newest_mails_are_looked_at(
     scope: str,

@@ -55,6 +55,13 @@ async def test_a_fault_can_be_meant_for_one_path(world, me, spotify):
     assert (await spotify.refresh(tokens["refresh_token"])).status_code == 503
 
 
+async def test_a_fault_can_be_meant_for_what_a_request_is_about(world, me, spotify):
+    tokens = await spotify.connect()
+    world.spotify.faults.add(Fault("error", status=503, sort="api"))
+    assert (await me()).status_code == 503
+    assert (await spotify.refresh(tokens["refresh_token"])).status_code == 200
+
+
 async def test_garbage_is_a_page_that_pretends_to_be_well(world, me):
     world.spotify.faults.add(Fault("garbage"))
     answer = await me()

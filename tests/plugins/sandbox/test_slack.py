@@ -384,6 +384,18 @@ async def test_each_event_is_sent_once_for_the_whole_workspace_and_signed(
     assert envelope["event"]["channel_type"] == "channel"
 
 
+async def test_an_event_that_is_sent_late_is_signed_when_it_is_sent(
+    site: Site, world: World, receiver: Receiver, clock: FakeClock
+) -> None:
+    await site.connect(OTTILIE)
+    world.slack.faults.delay_webhooks_seconds = 3600.0
+    world.act("slack", "hear", OTTILIE)
+    await clock.advance(3600)
+    await world.settle()
+    ((headers, _),) = receiver.sent
+    assert headers["X-Slack-Request-Timestamp"] == str(int(clock.now().timestamp()))
+
+
 async def test_what_nobody_who_agreed_can_see_is_not_sent(
     site: Site, world: World, receiver: Receiver
 ) -> None:
@@ -507,6 +519,20 @@ def test_what_one_hears_is_told_to_oneself(world: World) -> None:
     for kind in world.slack.small:
         assert world.act("slack", kind, JUNO).person == JUNO
     assert set(told(world, JUNO)) >= {"message", "reply", "edit", "direct"}
+
+
+def test_who_is_alone_in_their_small_channels_hears_in_the_one_of_all(
+    clock: FakeClock, receiver: Receiver
+) -> None:
+    world = World(clock, seed=7, public_url=PUBLIC_URL, people=25, send=receiver, platforms={"slack"})
+    last = next(person for person in world.stage.people if person.number == 24)
+    keys = {world.act("slack", "hear", last.key).person for _ in range(20)}
+    assert keys == {last.key}
+
+
+def test_chance_edits_no_message_twice(world: World) -> None:
+    edited = [world.act("slack", "hear_edit", OTTILIE, channel="general", by=BRAM) for _ in range(3)]
+    assert len({one.key.partition(":edited:")[0] for one in edited}) == 3
 
 
 def test_who_joins_hears_from_then_on_and_who_left_no_more(world: World) -> None:

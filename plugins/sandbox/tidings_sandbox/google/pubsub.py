@@ -9,6 +9,7 @@ from __future__ import annotations
 from base64 import b64encode
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any, Final
 
 import anyio
@@ -159,14 +160,16 @@ class PubSub:
             pause = subscription.least_pause_seconds * 2 ** min(waiting.attempts - 1, 20)
             self._stage.agenda.add(again, in_seconds=min(pause, subscription.most_pause_seconds))
 
+        body = encode({"message": waiting.message, "subscription": subscription.name})
+        self._courier.post(push.endpoint, partial(self._headers, push), body, delivered)
+
+    def _headers(self, push: PushConfig) -> Mapping[str, str]:
         token = self._keys.service_token(push.email, push.audience or push.endpoint)
-        headers = {
+        return {
             "authorization": f"Bearer {token}",
             "content-type": "application/json",
             "user-agent": _USER_AGENT,
         }
-        body = encode({"message": waiting.message, "subscription": subscription.name})
-        self._courier.post(push.endpoint, headers, body, delivered)
 
     # --- pull ---
 

@@ -10,6 +10,7 @@ import hmac
 from collections import deque
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from datetime import datetime
+from functools import partial
 from typing import Any, Final
 
 import msgspec
@@ -129,7 +130,7 @@ class EventsApi:
             self.is_active = 200 <= status < 300
 
         body = encode(said)
-        self._courier.post(self.url, self._headers(body), body, answered)
+        self._courier.post(self.url, partial(self._headers, body, {}), body, answered)
 
     def _authorized(self, seen_by: Collection[str] | None) -> Iterator[Json]:
         """Those who agreed and see it; a delivery names but the first."""
@@ -186,7 +187,8 @@ class EventsApi:
             if not 200 <= status < 300:
                 self._try_later(sent)
 
-        self._courier.post(self.url, {**self._headers(sent.body), **more}, sent.body, delivered)
+        headers = partial(self._headers, sent.body, more)
+        self._courier.post(self.url, headers, sent.body, delivered)
 
     def _try_later(self, sent: Sent) -> None:
         retries = len(RETRY_SECONDS)
@@ -203,7 +205,7 @@ class EventsApi:
 
         self._stage.agenda.add(again, in_seconds=in_seconds)
 
-    def _headers(self, body: bytes) -> dict[str, str]:
+    def _headers(self, body: bytes, more: Mapping[str, str]) -> Mapping[str, str]:
         timestamp = str(int(self._now().timestamp()))
         signed = b"v0:" + timestamp.encode() + b":" + body
         return {
@@ -211,4 +213,5 @@ class EventsApi:
             "User-Agent": "Slackbot 1.0 (+https://api.slack.com/robots)",
             "X-Slack-Request-Timestamp": timestamp,
             "X-Slack-Signature": f"v0={hmac.digest(self.signing_secret.encode(), signed, 'sha256').hex()}",
+            **more,
         }

@@ -163,7 +163,8 @@ class Life:
         return self._tell("direct", person, channel, message.ts, "wrote to a colleague")
 
     def _edit(self, person: Person, wanted: Details) -> list[Happening]:
-        channel, message = self._own(person, wanted)
+        # A history shows the last edit alone, so two between two looks are one to who looks: chance edits once.
+        channel, message = self._own(person, wanted, is_unedited=True)
         before = message.shown()
         at = self._workspace.ts()
         message.text = wanted.text or f"{message.text} (corrected)"
@@ -343,16 +344,17 @@ class Life:
         return [Happening("slack", person.key, kind, at, f"slack:{TEAM}:{channel.id}:{key}", title), *told]
 
     def _channel(self, user: str, name: str) -> Conversation:
-        """A channel of somebody's, by its name; by chance a small one."""
+        """A channel of somebody's, by its name; by chance a small one where others are, too."""
         mine = [one for one in self._workspace.of(user) if not one.is_archived]
         if name:
             found = next((one for one in mine if name in {one.name, one.id}), None)
             if found is None:
                 raise LookupError(f"There is no channel {name!r} of theirs.")
             return found
-        small = [one for one in mine if one.kind != "im" and one.name != "general" and len(one.members) > 1]
-        channels = small or [one for one in mine if one.kind != "im"]
-        return self._chance.choice(channels)
+        channels = [one for one in mine if one.kind != "im"]
+        shared = [one for one in channels if len(one.members) > 1]
+        small = [one for one in shared if one.name != "general"]
+        return self._chance.choice(small or shared or channels)
 
     def _found(self, channel: Conversation, ts: str) -> Message:
         message = channel.find(ts)
@@ -369,14 +371,17 @@ class Life:
             self._tell("message", person, channel, found.ts, "wrote")
         return found
 
-    def _own(self, person: Person, wanted: Details) -> tuple[Conversation, Message]:
+    def _own(
+        self, person: Person, wanted: Details, *, is_unedited: bool = False
+    ) -> tuple[Conversation, Message]:
         """A message of the person's: the one that is named, or the last; one is written where there was none today."""
         me = user_of(person)
         channel = self._channel(me, wanted.channel)
         if wanted.ts:
             return channel, self._found(channel, wanted.ts)
         mine = (one for one in reversed(channel.messages) if one.user == me and not one.more)
-        message = next((one for one in mine if self._is_recent(one)), None)
+        fitting = (one for one in mine if self._is_recent(one) and not (is_unedited and one.edited))
+        message = next(fitting, None)
         if message is None:
             message = self._write(channel, person, "")
             self._tell("message", person, channel, message.ts, "wrote")
