@@ -13,6 +13,7 @@ import hmac
 from sqlalchemy import Connection
 from starlette.types import Scope
 
+from tidings.asgi import header
 from tidings.accounts import User, add_user, effective_scopes, find_user, user_name
 from tidings.api_tokens import TOKEN_PREFIX, find_tokens
 from tidings.contracts import Clock, Principal
@@ -111,6 +112,17 @@ class Gate:
             self._check_csrf(principal, credentials)
         _demand(principal, right)
         return principal
+
+    def admits_page(self, scope: Scope) -> bool:
+        """Whether the page that asks for a WebSocket, if it is a page, is our own or one that the operator allows.
+
+        No CORS stands before a WebSocket: any page may open one to anywhere, and its browser sends our cookie along.
+        """
+        origin, site = (header(scope, name) for name in (b"origin", b"sec-fetch-site"))
+        return self._origins.trusts(
+            None if origin is None else origin.encode("latin-1"),
+            None if site is None else site.encode("latin-1"),
+        )
 
     def csrf_token(self, principal: Principal) -> str | None:
         """What this session's pages must send as `X-CSRF-Token` with each change; None without a session."""

@@ -53,6 +53,7 @@ from tidings.upkeep import Ground
 from tidings.upkeep import build as build_upkeep
 from tidings.vault import Vault
 from tidings.webhooks import Webhooks
+from tidings.wishes import Wishes
 from tidings.writer import Writer
 
 _LOOK_SECONDS = 1.0
@@ -168,25 +169,18 @@ async def _assemble(
     fanout = Fanout(journal, clock, log, metrics, health, most_streams=settings.limits.streams)
     journal.on_commit(fanout.committed)
     journal.on_commit(partial(_account, metrics, log))
-    context = Context(
-        plugin="",
-        public_url=settings.server.public_url,
-        clock=clock,
-        log=log,
-        journal=journal,
-        streams=fanout,
-        access=gate,
-        http=http,
-    )
-    offers = _collect(loaded, context)
+    public_url = settings.server.public_url
+    ground = Ground(public_url, writer, journal, fanout, vault, http, clock, log, metrics, health, random)
+    scheduler = _scheduler(ground, look_seconds)
+    limits = RequestLimits(api=settings.limits.api, sessions=settings.limits.sessions)
+    wishes = Wishes(writer, scheduler, clock, limits)
+    offers = _collect(loaded, _context(ground, gate, wishes))
     fanout.use(offers.bus)
     for failure in loaded.failures:
         health.component(failure.key).down(failure.reason)
         log.error(
             "plugin_failed", plugin=failure.key, reason=failure.reason, distribution=failure.distribution
         )
-    public_url = settings.server.public_url
-    ground = Ground(public_url, writer, journal, fanout, vault, http, clock, log, metrics, health, random)
     upkeep = build_upkeep(ground, offers.connectors, offers.strategies)
     return Services(
         settings=settings,
@@ -198,16 +192,31 @@ async def _assemble(
         writer=writer,
         journal=journal,
         fanout=fanout,
-        scheduler=_scheduler(ground, look_seconds),
+        scheduler=scheduler,
         upkeep=upkeep,
         vault=vault,
         gate=gate,
-        limits=RequestLimits(api=settings.limits.api, sessions=settings.limits.sessions),
+        limits=limits,
+        wishes=wishes,
         loaded=loaded,
         connectors=offers.connectors,
         transports=offers.transports,
         extras=offers.extras,
         webhooks=_webhooks(settings, offers.connectors, ground, upkeep.arrivals),
+    )
+
+
+def _context(ground: Ground, gate: Gate, wishes: Wishes) -> Context:
+    return Context(
+        plugin="",
+        public_url=ground.public_url,
+        clock=ground.clock,
+        log=ground.log,
+        journal=ground.journal,
+        streams=ground.fanout,
+        access=gate,
+        requests=wishes,
+        http=ground.http,
     )
 
 

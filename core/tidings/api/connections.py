@@ -116,23 +116,7 @@ class _Handlers:
 
     async def sync(self, request: Request, principal: Principal) -> Response:
         """Ask for news."""
-
-        def ask(sql: Sql) -> None:
-            connection = find_connection(sql, request.path_params["id"], user_id=principal.user_id)
-            if connection.state in {NEEDS_REAUTH, DISCONNECTING}:
-                raise Conflict(f"This connection can't be synced: {connection.reason}")
-            now = self._services.clock.now()
-            at = to_stored(now)
-            if connection.state == PARKED:
-                set_state(sql, connection.id, "connected")
-                encourage(sql, connection, now)
-            change_monitor(sql, connection.id, is_urgent=True)
-            for kind in ("sync", "recover"):
-                job = JobRequest(kind, connection.id, platform=connection.platform, account=connection.id)
-                request_job(sql, connection.user_id, job, at)
-
-        await self._services.writer.run_unit(ask)
-        self._services.scheduler.wake()
+        await self._services.wishes.carry_out(principal.user_id, request.path_params["id"])
         return JSONResponse({"status": "asked"}, 202)
 
     async def change(self, request: Request, principal: Principal) -> Response:
