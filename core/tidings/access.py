@@ -13,9 +13,9 @@ import hmac
 from sqlalchemy import Connection
 from starlette.types import Scope
 
-from tidings.asgi import header
 from tidings.accounts import User, add_user, effective_scopes, find_user, user_name
 from tidings.api_tokens import TOKEN_PREFIX, find_tokens
+from tidings.asgi import header
 from tidings.contracts import Clock, Principal
 from tidings.credentials import Credentials, query_values, read_credentials, stream_of
 from tidings.database import Database

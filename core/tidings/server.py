@@ -96,9 +96,10 @@ class HttpServer(uvicorn.Server):
 
 def _websocket_protocol(services: Services) -> Any:
     """What speaks WebSocket; its library costs memory, so it is loaded only where something uses it."""
-    routes = (
-        route for part in (*services.transports, *services.extras) for route in part.routes()
-    )
+    routes = [
+        *(route for transport in services.transports for route in transport.routes()),
+        *(route for extra in services.extras for route in extra.routes()),
+    ]
     if not any(isinstance(route, WebSocketRoute) for route in routes):
         return "none"
     from tidings.websocketprotocol import BoundedWebSocket  # noqa: PLC0415 - see above

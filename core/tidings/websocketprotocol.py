@@ -52,7 +52,7 @@ class BoundedWebSocket(WebSocketsSansIOProtocol):
         super().handle_connect(event)
         if not self.close_sent:
             # In time: the task of the connection, which super() made, begins later. Weak, so that it leaves no cycle.
-            self.scope["extensions"][STREAM] = {"connection": weakref.ref(self)}  # type: ignore[typeddict-unknown-key]  # ours
+            self.scope["extensions"][STREAM] = {"connection": weakref.ref(self)}
 
     def handle_cont(self, event: Frame) -> None:
         """A message goes on."""

@@ -6,7 +6,14 @@ from functools import partial
 
 from sqlalchemy import Connection as Sql
 
-from tidings.connections import DISCONNECTING, NEEDS_REAUTH, PARKED, change_monitor, find_connection, set_state
+from tidings.connections import (
+    DISCONNECTING,
+    NEEDS_REAUTH,
+    PARKED,
+    change_monitor,
+    find_connection,
+    set_state,
+)
 from tidings.contracts import Clock, JobRequest, Principal
 from tidings.errors import Conflict, Denied
 from tidings.event import UserId

@@ -15,26 +15,21 @@ from starlette.responses import JSONResponse, Response
 from tidings.api.operation import Operation, Parameter, read_body
 from tidings.connecting import Connects
 from tidings.connections import (
-    DISCONNECTING,
-    NEEDS_REAUTH,
-    PARKED,
     Connection,
-    change_monitor,
     find_connection,
     list_connections,
     set_settings,
-    set_state,
 )
 from tidings.connectors import Connector, Polls, Receives, Registers
 from tidings.consent import missing_scopes
-from tidings.contracts import JobRequest, Principal
-from tidings.errors import Conflict, Rejected
+from tidings.contracts import Principal
+from tidings.errors import Rejected
 from tidings.grants import Grant, find_grant
 from tidings.history import Attempt
-from tidings.jobs import NEVER, request_job
+from tidings.jobs import NEVER
 from tidings.leaving import begin_leaving
 from tidings.provisioning import draft_of
-from tidings.schema import from_stored, grants, jobs, platform_webhooks, to_stored
+from tidings.schema import from_stored, grants, jobs, platform_webhooks
 from tidings.services import Services
 from tidings.watching import encourage
 

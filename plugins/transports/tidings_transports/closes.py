@@ -41,7 +41,9 @@ CLOSES: Final = (
     Close(4003, "signed_out", "The session was ended.", "after signing in"),
     Close(4004, "user_removed", "The user was removed.", "not"),
     Close(4401, "unauthenticated", "The credentials are no good, or something was asked without any.", _NEW),
-    Close(4403, "forbidden", "The credentials are good and lack the scope `read`, or are another user's.", _NEW),
+    Close(
+        4403, "forbidden", "The credentials are good and lack the scope `read`, or are another user's.", _NEW
+    ),
     Close(4408, "auth_timeout", "No subscription for as long as `auth_timeout`.", _DEFECT),
     Close(4410, "idle_timeout", "No sign of life from the client for as long as `idle_timeout`.", _AT_ONCE),
     Close(4429, "rate_limited", "More messages than `messages` allows.", "after a minute; send less"),

@@ -87,7 +87,7 @@ def parse_command(text: str) -> Command:
         Rejected: It is not JSON, or none of the commands.
     """
     try:
-        command = _decoder.decode(text)
+        command: Command = _decoder.decode(text)
     except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
         raise Rejected(f"This message can't be used: {str(error)[:_LONGEST_ERROR]}.", status=400) from None
     if isinstance(command, Auth) and bool(command.token) == bool(command.ticket):

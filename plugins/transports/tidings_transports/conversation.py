@@ -219,7 +219,9 @@ class Conversation:
 
     def _known(self) -> Principal:
         if self.principal is None:
-            raise Denied("Send auth first, with a token or a ticket, or open this connection with credentials.")
+            raise Denied(
+                "Send auth first, with a token or a ticket, or open this connection with credentials."
+            )
         return self.principal
 
     async def _authenticate(self, command: Auth) -> None:

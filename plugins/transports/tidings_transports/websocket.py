@@ -34,8 +34,8 @@ _PATHS: Final[Mapping[str, Any]] = {
             "operationId": "get_ws",
             "summary": "Your events, live, over a WebSocket",
             "description": (
-                "Needs the scope `read`. Credentials come with the handshake (header, `?ticket=`, or the session's cookie "
-                "from a page that may use it) or in the first message. [Every message and close code]"
+                "Needs the scope `read`. Credentials come with the handshake (header, `?ticket=`, or the session's "
+                "cookie from a page that may use it) or in the first message. [Every message and close code]"
                 "(streams.md#websocket)."
             ),
             "security": [],
@@ -148,7 +148,7 @@ class WebSocket(Transport):
             except TidingsError as error:
                 await conversation.refuse(error)
             await conversation.hold(receive)
-        except Exception as error:  # noqa: BLE001 - a defect ends this connection alone, and with a word
+        except Exception as error:
             self._context.log.error("stream_failed", path=scope["path"], exc_info=error)
             await sink.finish("failed")
         finally:
@@ -156,7 +156,7 @@ class WebSocket(Transport):
             self._forget(conversation)
 
     async def _enter(self, scope: Scope) -> tuple[Principal | None, Denied | None]:
-        """Who the handshake says is there; or why its ticket is no good, which a browser learns only once it is open."""
+        """Who the handshake says is there; or why its ticket is no good, which browsers learn only later."""
         access = self._context.access
         if not access.admits_page(scope):
             raise Denied(
@@ -207,7 +207,9 @@ class WebSocket(Transport):
             for count, conversation in enumerate(list(self._open), 1):
                 reason = self._look(conversation, now)
                 if reason:
-                    group.start_soon(conversation.sink.finish, reason)  # which may take a while, and never fails
+                    group.start_soon(
+                        conversation.sink.finish, reason
+                    )  # which may take a while, and never fails
                 if count % _CONNECTIONS_PER_TURN == 0:
                     await anyio.lowlevel.checkpoint()
 
