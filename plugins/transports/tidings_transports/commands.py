@@ -32,8 +32,8 @@ class Auth(Command, frozen=True):
         ticket: From `POST /api/tickets`.
     """
 
-    token: str = msgspec.field(default="")
-    ticket: str = msgspec.field(default="")
+    token: str = ""
+    ticket: str = ""
 
     def __repr__(self) -> str:
         return "Auth()"  # it holds secrets
