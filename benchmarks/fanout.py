@@ -1,7 +1,7 @@
 """How fast one event reaches 5,000 streams of one user, and 1,000 events a second reach 5,000 users.
 
-`python benchmarks/fanout.py [--transport sse|websocket] [--subscribers 5000]`. Each scenario also runs against a bare uvloop protocol that only
-writes the same bytes. The last line is JSON.
+`python benchmarks/fanout.py [--transport sse|websocket] [--subscribers 5000]`. Each scenario also runs against a bare
+uvloop protocol that only writes the same bytes. The last line is JSON.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Thousands of subscribers, by SSE or WebSocket, and a sender of webhooks at a fixed rate, in one process with one clock."""
+"""Thousands of subscribers, by SSE or WebSocket, and a sender of webhooks at a fixed rate, with one clock."""
 
 from __future__ import annotations
 
@@ -65,9 +65,7 @@ class WebSocketSubscriber(asyncio.Protocol):
                 self.buffer = head
                 return
             self.upgraded = True
-            if head.startswith(
-                b"HTTP/1.1 200"
-            ):  # bare: it is open when its head is there, whose body counts for nothing
+            if head.startswith(b"HTTP/1.1 200"):  # the bare one: what its body has so far is no frame
                 self.ready = True
                 self.opened()
                 return

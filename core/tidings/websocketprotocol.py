@@ -93,6 +93,8 @@ class BoundedWebSocket(WebSocketsSansIOProtocol):
         """Write for this socket from now on."""
         if not (self.disconnected or self.close_sent or self.transport.is_closing()):
             self._socket = socket
+            # The handshake is over; what it was made of would stay for as long as the connection.
+            del self.request, self.response
             if self.writable.is_set():
                 socket.write = self.transport.write
 

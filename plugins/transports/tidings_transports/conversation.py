@@ -135,7 +135,7 @@ class Conversation:
         self.heard_at = self.waiting_since = context.clock.monotonic()
         self._context = context
         self._pulse = pulse
-        self._scope = scope
+        self._scope = {name: scope[name] for name in ("type", "path", "query_string") if name in scope}
         self._most_bytes = most_bytes
         self._messages = messages
         self._admit = admit
