@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import datetime
 from typing import Final
 from urllib.parse import quote_from_bytes
 
@@ -14,7 +15,7 @@ from tidings.config import Rate
 from tidings.context import Context
 from tidings.contracts import Notice, Principal, Subscription
 from tidings.errors import Conflict, Denied, InvalidCursor, NotFound, Rejected, TidingsError, Unavailable
-from tidings.event import Cursor, Gap
+from tidings.event import Cursor, Gap, rfc3339
 from tidings.selection import parse_selection
 from tidings.websocket import Socket
 from tidings_transports.closes import close_for
@@ -40,6 +41,8 @@ _CODES: Final[tuple[tuple[type[TidingsError], str], ...]] = (
     (Unavailable, "unavailable"),
     (Rejected, "rejected"),
 )
+#: Every code that an error may have.
+ERROR_CODES: Final = (*_DENIED.values(), *(code for _, code in _CODES), "rate_limited", "internal")
 
 
 class WebSocketSink(Socket, PacedSink):
@@ -152,7 +155,7 @@ class Conversation:
         """The handshake said who is there."""
         self._admit(self, principal)
         self.principal = principal
-        await self.sink.say(_welcome_frame(principal, ""))
+        await self.sink.say(welcome_frame(principal.user_name, principal.expires_at, ""))
 
     async def hold(self, receive: Receive) -> None:
         """Answer what comes until either side ends it."""
@@ -237,7 +240,7 @@ class Conversation:
         self.principal = principal
         if self._subscription is not None:
             self._subscription.principal = principal
-        await self.sink.say(_welcome_frame(principal, command.id))
+        await self.sink.say(welcome_frame(principal.user_name, principal.expires_at, command.id))
 
     async def _subscribe(self, command: Subscribe) -> None:
         principal = self._known()
@@ -261,13 +264,13 @@ class Conversation:
             self.waiting_since = self._context.clock.monotonic()
 
 
-def _welcome_frame(principal: Principal, command_id: str) -> bytes:
-    expires_at = principal.expires_at
+def welcome_frame(user_name: str, expires_at: datetime | None, command_id: str) -> bytes:
+    """Says who is there, and until when the credentials hold by themselves."""
     return ack_frame(
         "auth",
         id=command_id,
-        user=principal.user_name,
-        expires_at=None if expires_at is None else expires_at.isoformat(),
+        user=user_name,
+        expires_at=None if expires_at is None else rfc3339(expires_at),
     )
 
 

@@ -114,6 +114,11 @@ def cursor_frame(cursor: Cursor) -> bytes:
     return b"id: %b\nevent: cursor\ndata: {}\n\n" % str(cursor).encode()
 
 
+def closed_frame(reason: str) -> bytes:
+    """The last one, of a stream that the server ends."""
+    return b'event: closed\ndata: {"reason":"%b"}\n\n' % reason.encode()
+
+
 class SseSink(Body, PacedSink):
     """The server's end of one stream."""
 
@@ -144,9 +149,8 @@ class SseSink(Body, PacedSink):
 
     async def finish(self, reason: str) -> None:
         """See `Sink.finish`."""
-        frame = b'event: closed\ndata: {"reason":"%b"}\n\n' % reason.encode()
         try:
-            await self.end(frame)
+            await self.end(closed_frame(reason))
         finally:
             # Ends the request: at once after the last frame, and also for a client that does not read.
             self._cut.cancel()
