@@ -173,7 +173,7 @@ async def _assemble(
     ground = Ground(public_url, writer, journal, fanout, vault, http, clock, log, metrics, health, random)
     scheduler = _scheduler(ground, look_seconds)
     limits = RequestLimits(api=settings.limits.api, sessions=settings.limits.sessions)
-    wishes = Wishes(writer, scheduler, clock, limits)
+    wishes = Wishes(writer, clock, limits, wake=scheduler.wake)
     offers = _collect(loaded, _context(ground, gate, wishes))
     fanout.use(offers.bus)
     for failure in loaded.failures:

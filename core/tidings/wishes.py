@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 
 from sqlalchemy import Connection as Sql
@@ -19,7 +20,6 @@ from tidings.errors import Conflict, Denied
 from tidings.event import UserId
 from tidings.jobs import request_job
 from tidings.ratelimit import RequestLimits
-from tidings.scheduler import Scheduler
 from tidings.schema import to_stored
 from tidings.watching import encourage
 from tidings.writer import Writer
@@ -30,16 +30,18 @@ class Wishes:
 
     Args:
         writer: Writes down what is wished.
-        scheduler: Is woken to do it.
         clock: All time.
         limits: How often a principal may use the API.
+        wake: Has the scheduler look for what is due.
     """
 
-    def __init__(self, writer: Writer, scheduler: Scheduler, clock: Clock, limits: RequestLimits) -> None:
+    def __init__(
+        self, writer: Writer, clock: Clock, limits: RequestLimits, *, wake: Callable[[], None]
+    ) -> None:
         self._writer = writer
-        self._scheduler = scheduler
         self._clock = clock
         self._limits = limits
+        self._wake = wake
 
     async def sync(self, principal: Principal, connection_id: str) -> None:
         """See `tidings.contracts.Requests.sync`."""
@@ -63,7 +65,7 @@ class Wishes:
             Unavailable: The database can't take it now.
         """
         await self._writer.run_unit(partial(self._ask, user_id=user_id, connection_id=connection_id))
-        self._scheduler.wake()
+        self._wake()
 
     def _ask(self, sql: Sql, *, user_id: UserId, connection_id: str) -> None:
         connection = find_connection(sql, connection_id, user_id=user_id)

@@ -68,8 +68,8 @@ def streams_page(api: Mapping[str, Any]) -> str:
     _demand(api)
     return (
         "# Streams\n\nA stream sends [events](events.md) as they are stored, and first those that were missed. Every "
-        "event comes with its [cursor](events.md#cursors). **Keep the last cursor that you have handled, and come back with "
-        "it**, on any transport: what one of them gave, every other takes, and so does `GET /api/events`.\n\n"
+        "event comes with its [cursor](events.md#cursors). **Keep the last cursor that you have handled, and come back "
+        "with it**, on any transport: what one of them gave, every other takes, and so does `GET /api/events`.\n\n"
         + _sse()
         + _websocket()
     )
@@ -137,8 +137,8 @@ def _websocket() -> str:
             ),
         )
         + "\nA page may open a connection if its origin is that of `server.public_url` or among "
-        "`server.allowed_origins`, whatever credentials it has; any other page gets a 403. Where the handshake says who "
-        "is there, the server sends `ack` of `auth` unasked. Messages are not compressed.\n\n"
+        "`server.allowed_origins`, whatever credentials it has; any other page gets a 403. Where the handshake says "
+        "who is there, the server sends `ack` of `auth` unasked. Messages are not compressed.\n\n"
         "```text\n"
         + "".join(f"{arrow} {text}\n" for arrow, text in _dialogue())
         + "```\n\n### From the client\n\n"

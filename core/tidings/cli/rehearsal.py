@@ -24,7 +24,6 @@ from tidings.origins import Origins
 from tidings.outbound import Outbound
 from tidings.plugins import Loaded, LoadedPlugin, collect, load_plugins
 from tidings.ratelimit import RequestLimits
-from tidings.scheduler import Scheduler
 from tidings.validation import near
 from tidings.wishes import Wishes
 from tidings.writer import Writer
@@ -128,7 +127,7 @@ def rehearse(settings: Settings) -> Rehearsal:
             journal=journal,
             streams=Fanout(journal, clock, SILENT, Metrics(), health),
             access=Gate(database, writer, clock, origins=origins, session_key=b""),
-            requests=Wishes(writer, Scheduler(journal, writer, clock, SILENT, Metrics()), clock, limits),
+            requests=Wishes(writer, clock, limits, wake=lambda: None),
             http=Outbound(),
         )
 
