@@ -8,9 +8,10 @@ from __future__ import annotations
 import weakref
 from typing import Any, Final
 
+from uvicorn.protocols.utils import ClientDisconnected
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets.exceptions import InvalidState
-from websockets.frames import CloseCode, Frame
+from websockets.frames import Close, CloseCode, Frame
 from websockets.http11 import Request
 
 from tidings.asgi import STREAM
@@ -18,17 +19,19 @@ from tidings.websocket import Socket
 
 # Empty fragments have no size that could be counted.
 _MOST_FRAGMENTS: Final = 64
+_LAST_WORD_SECONDS: Final = 2.0
 _UNREADABLE: Final = b"HTTP/1.1 400 Bad Request\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
 
 
 class BoundedWebSocket(WebSocketsSansIOProtocol):
     """Takes a message of so many bytes and fragments, and lets nothing pile up for a client that does not read."""
 
-    __slots__ = ("_socket",)
+    __slots__ = ("_failed", "_socket")
 
     def connection_made(self, transport: Any) -> None:
         """Wait for the request, which has been read already."""
         self._socket: Socket | None = None
+        self._failed = False
         super().connection_made(transport)
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -38,6 +41,8 @@ class BoundedWebSocket(WebSocketsSansIOProtocol):
 
     def data_received(self, data: bytes) -> None:
         """Take what came; whatever it is, somebody is there."""
+        if self._failed:
+            return
         if self._socket is not None:
             self._socket.heard = True
         super().data_received(data)
@@ -75,12 +80,33 @@ class BoundedWebSocket(WebSocketsSansIOProtocol):
         super().handle_close(event)
 
     def handle_parser_exception(self) -> None:
-        """What came breaks the protocol, or a bound."""
+        """What came breaks the protocol, or a bound: say so, and read on without looking until the client has it.
+
+        If the connection were closed while more is coming, the system would reset it, and our last word would be lost.
+        """
         self._detach()
-        super().handle_parser_exception()
+        self._failed = self.close_sent = True
+        close = self.conn.close_sent or Close(CloseCode.ABNORMAL_CLOSURE, "")
+        self.queue.put_nowait({"type": "websocket.disconnect", "code": close.code, "reason": close.reason})
+        self.transport.write(b"".join(self.conn.data_to_send()))
+        if self.close_timer is not None:
+            self.close_timer.cancel()
+        self.close_timer = self.loop.call_later(_LAST_WORD_SECONDS, self.abort)
+        if self.transport.can_write_eof():
+            self.transport.write_eof()
+        if self.read_paused:
+            self.read_paused = False
+            self.transport.resume_reading()
 
     async def send(self, message: Any) -> None:
-        """Take an ASGI message."""
+        """Take an ASGI message.
+
+        Raises:
+            ClientDisconnected: The connection has ended; `receive` tells.
+        """
+        await self.writable.wait()
+        if self.close_sent:
+            raise ClientDisconnected
         await super().send(message)
         if message["type"] == "websocket.close" and self.close_timer is not None:
             # It would let a client that reads nothing keep the connection for as long as it likes.
