@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Generator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 import pytest
@@ -346,9 +346,11 @@ async def test_a_client_that_takes_no_close_frame_can_be_cut_off() -> None:
 
     async with connected(serving(work)) as (reader, _):
         await asyncio.wait_for(cut.wait(), 10)
-        with pytest.raises(ConnectionResetError):
-            while await asyncio.wait_for(reader.read(65_536), 10):
-                pass
+        received = 0
+        with suppress(ConnectionResetError):
+            while data := await asyncio.wait_for(reader.read(65_536), 10):
+                received += len(data)
+    assert received < 30_000_000
 
 
 class Wire(asyncio.Transport):
