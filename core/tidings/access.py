@@ -153,7 +153,7 @@ class Gate:
     async def _by_jwt(self, text: str) -> Principal:
         if self._jwt is None:
             raise Denied(f"This is no API token. {_HOW}")
-        claims = self._jwt.verify(text, self._clock.now())
+        claims = await self._jwt.verify(text, self._clock.now())
         user = await self._database.read(lambda connection: find_user(connection, claims.subject))
         if user is None and self._create_users:
             user = await self._newcomer(claims.subject)

@@ -164,7 +164,8 @@ async def _assemble(
     metrics, health = Metrics(), Health(clock, log)
     writer = Writer(database, health.component("database"), clock.monotonic)
     vault = await open_vault(settings, database)
-    gate = _gate(settings, database, writer, clock)
+    key_sets = KeySets(http, clock)
+    gate = _gate(settings, database, writer, clock, key_sets)
     journal = SqlJournal(database, writer, clock)
     fanout = Fanout(journal, clock, log, metrics, health, most_streams=settings.limits.streams)
     journal.on_commit(fanout.committed)
@@ -202,7 +203,7 @@ async def _assemble(
         connectors=offers.connectors,
         transports=offers.transports,
         extras=offers.extras,
-        webhooks=_webhooks(settings, offers.connectors, ground, upkeep.arrivals),
+        webhooks=_webhooks(settings, offers.connectors, ground, upkeep.arrivals, key_sets),
     )
 
 
@@ -260,7 +261,11 @@ def _collect(loaded: Loaded, context: Context) -> _Offers:
 
 
 def _webhooks(
-    settings: Settings, connectors: Sequence[Connector], ground: Ground, arrivals: Arrivals
+    settings: Settings,
+    connectors: Sequence[Connector],
+    ground: Ground,
+    arrivals: Arrivals,
+    key_sets: KeySets,
 ) -> Webhooks:
     def find(connection: Connection, keys: Collection[tuple[str, str]]) -> Mapping[tuple[str, str], Target]:
         return find_targets(connection, ground.vault, keys)
@@ -270,7 +275,7 @@ def _webhooks(
         Lookups(ground.writer.database, find),
         Lookups(ground.writer.database, find_addressed),
         arrivals,
-        KeySets(ground.http, ground.clock),
+        key_sets,
         ground.journal,
         ground.clock,
         ground.log,
@@ -282,12 +287,12 @@ def _webhooks(
     )
 
 
-def _gate(settings: Settings, database: Database, writer: Writer, clock: Clock) -> Gate:
+def _gate(settings: Settings, database: Database, writer: Writer, clock: Clock, key_sets: KeySets) -> Gate:
     jwt = None
     if settings.auth.jwt is not None:
         from tidings.jwt import JwtVerifier  # noqa: PLC0415 - its library costs memory that few need
 
-        jwt = JwtVerifier(settings.auth.jwt)
+        jwt = JwtVerifier(settings.auth.jwt, key_sets)
     return Gate(
         database,
         writer,

@@ -71,6 +71,7 @@ LAYERS = [
         "rights",
         "tickets",
         "jwt",
+        "jwtkeys",
         "ratelimit",
     },
     {"access", "security", "grants", "redemptions", "connections", "history"},
