@@ -16,7 +16,7 @@ import httpx
 import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
-from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.hashes import SHA256, SHA384, SHA512
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -126,6 +126,14 @@ def confused() -> list[str]:
     """Tokens that only a verifier takes which lets them choose how they are verified."""
     unsigned = f"{part({'alg': 'none', 'kid': 'a'})}.{part(GOOD)}."
     found = [unsigned, *(token("a", alg=name) for name in ("none", "RS384", "PS256", "rs256", "HS256"))]
+    # Rightly signed, with an algorithm that nobody has configured.
+    for name, scheme, digest_ in (
+        ("RS384", padding.PKCS1v15(), SHA384()),
+        ("RS512", padding.PKCS1v15(), SHA512()),
+        ("PS256", padding.PSS(padding.MGF1(SHA256()), padding.PSS.DIGEST_LENGTH), SHA256()),
+    ):
+        signed = f"{part({'alg': name, 'kid': 'a'})}.{part(GOOD)}"
+        found.append(f"{signed}.{part(private('a').sign(signed.encode(), scheme, digest_))}")
     for name, digest in (("HS256", hashlib.sha256), ("HS384", hashlib.sha384), ("HS512", hashlib.sha512)):
         signed = f"{part({'alg': name, 'kid': 'a'})}.{part(GOOD)}"
         der = (
