@@ -1,7 +1,7 @@
 """How fast one event reaches 5,000 streams of one user, and 1,000 events a second reach 5,000 users.
 
-`python benchmarks/fanout.py [--subscribers 5000]`. Each scenario also runs against a bare uvloop protocol that only
-writes the same bytes. The last line is JSON.
+`python benchmarks/fanout.py [--transport sse|websocket] [--subscribers 5000]`. Each scenario also runs against a bare
+uvloop protocol that only writes the same bytes. The last line is JSON.
 """
 
 from __future__ import annotations
@@ -21,15 +21,25 @@ from pathlib import Path
 import uvloop
 
 from harness import FOLDER, Server, cpu_seconds, free_port, push_body, report, serving, signed_request
-from streams import Subscriber, percentiles, posters, send_at_rate, subscribe
+from streams import Subscriber, WebSocketSubscriber, percentiles, posters, send_at_rate, subscribe
 
 _AFTER = re.compile(rb'"id":"github:push:[^"]*:([0-9a-f]{40})"')
+KINDS = {"sse": Subscriber, "websocket": WebSocketSubscriber}
+TRANSPORTS = {
+    "sse": "{sse: {heartbeat: 15s}}",
+    "websocket": "{sse: {heartbeat: 15s}, websocket: {connections: unlimited}}",
+}
 _ROUNDS = 30
 _WARM_UP = 3
 _SECONDS = 8.0
 
 
-def stream_request(token: str) -> bytes:
+def stream_request(token: str, transport: str) -> bytes:
+    if transport == "websocket":
+        return (
+            f"GET /ws HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer {token}\r\nUpgrade: websocket\r\n"
+            "Connection: Upgrade\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
+        ).encode()
     return (
         f"GET /api/sse/stream HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer {token}\r\n"
         "Accept: text/event-stream\r\n\r\n"
@@ -68,11 +78,12 @@ class Bare:
 class Audience:
     """Many streams of one server that all get what is published there."""
 
-    def __init__(self, server: Server | Bare) -> None:
+    def __init__(self, server: Server | Bare, transport: str) -> None:
         self._server = server
+        self._kind = KINDS[transport]
         self._arrivals: list[float] = []
         self._complete = asyncio.Event()
-        self._streams: list[Subscriber] = []
+        self._streams: list[Subscriber | WebSocketSubscriber] = []
         self.frame = b""  # as it came last
         self.latencies: list[float] = []
         self.last: list[float] = []
@@ -80,7 +91,7 @@ class Audience:
 
     async def gather(self, requests: Sequence[bytes]) -> None:
         """Open a stream with each of the requests."""
-        self._streams = await subscribe(self._server.port, requests, self._received)
+        self._streams = await subscribe(self._server.port, requests, self._received, self._kind)
         (self._poster,) = await posters(self._server.port, 1)
 
     def _received(self, data: bytes) -> None:
@@ -105,11 +116,11 @@ class Audience:
 
 
 async def side_by_side(
-    server: Server, bare: Bare, token: str, subscribers: int
+    server: Server, bare: Bare, token: str, subscribers: int, transport: str
 ) -> tuple[Audience, Audience, int]:
     """Rounds with either server in turn, so that whatever else this machine does meets both; and the memory used."""
-    ours, theirs = Audience(server), Audience(bare)
-    await ours.gather([stream_request(token)] * subscribers)
+    ours, theirs = Audience(server, transport), Audience(bare, transport)
+    await ours.gather([stream_request(token, transport)] * subscribers)
     for number in range(_WARM_UP):
         await ours.hear(send_request(token, number), counts=False)
     rss_kib = server.rss_kib()
@@ -127,7 +138,7 @@ async def side_by_side(
 
 async def at_rate(
     port: int, requests: list[bytes], webhooks: list[bytes], keys: list[bytes], per_second: float,
-    key_of: Callable[[bytes], list[bytes]],
+    key_of: Callable[[bytes], list[bytes]], transport: str,
 ) -> tuple[list[float], int]:  # fmt: skip
     """Webhooks at a fixed rate, each to one stream: latencies from the instant due, and how many never came."""
     due: dict[bytes, float] = {}
@@ -137,7 +148,7 @@ async def at_rate(
         now = time.perf_counter()
         latencies.extend(now - due.pop(key) for key in key_of(data))
 
-    subscribers = await subscribe(port, requests, received)
+    subscribers = await subscribe(port, requests, received, KINDS[transport])
     connections = await posters(port, 32)
     await send_at_rate(connections, webhooks, per_second, lambda place, at: due.__setitem__(keys[place], at))
     deadline = time.perf_counter() + 10
@@ -151,13 +162,14 @@ async def at_rate(
     return latencies, len(due)
 
 
-def one_user(folder: Path, subscribers: int) -> dict:
-    with serving(folder, users=1) as server, Bare() as bare:
+def one_user(folder: Path, subscribers: int, transport: str) -> dict:
+    with serving(folder, users=1, transports=TRANSPORTS[transport]) as server, Bare() as bare:
         (token,) = server.tokens(1)
         before = server.rss_kib()
-        ours, theirs, rss_kib = uvloop.run(side_by_side(server, bare, token, subscribers))
+        ours, theirs, rss_kib = uvloop.run(side_by_side(server, bare, token, subscribers, transport))
     return {
         "scenario": "one_user",
+        "transport": transport,
         "subscribers": subscribers,
         **percentiles(ours.latencies),
         "last_ms": middle(ours.last),
@@ -184,8 +196,8 @@ def webhooks_for(users: int, count: int, seed: int) -> tuple[list[bytes], list[b
     return requests, keys, owners
 
 
-def many_users(folder: Path, users: int, per_second: float) -> dict:
-    with serving(folder, users=users) as server:
+def many_users(folder: Path, users: int, per_second: float, transport: str) -> dict:
+    with serving(folder, users=users, transports=TRANSPORTS[transport]) as server:
         tokens = server.tokens(users)
         before = server.rss_kib()
         webhooks, keys, owners = webhooks_for(users, int(per_second * _SECONDS), seed=3)
@@ -200,7 +212,13 @@ def many_users(folder: Path, users: int, per_second: float) -> dict:
 
         latencies, lost = uvloop.run(
             at_rate(
-                server.port, [stream_request(token) for token in tokens], webhooks, keys, per_second, key_of
+                server.port,
+                [stream_request(token, transport) for token in tokens],
+                webhooks,
+                keys,
+                per_second,
+                key_of,
+                transport,
             )
         )
         after = server.rss_kib()
@@ -217,11 +235,13 @@ def many_users(folder: Path, users: int, per_second: float) -> dict:
                 keys,
                 per_second,
                 _AFTER.findall,
+                transport,
             )
         )
     result = percentiles(latencies)
     return {
         "scenario": "many_users",
+        "transport": transport,
         "subscribers": users,
         "events_per_second": per_second,
         **result,
@@ -238,13 +258,14 @@ def middle(seconds: list[float]) -> float:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--transport", choices=sorted(KINDS), default="sse")
     parser.add_argument("--subscribers", type=int, default=5000)
     parser.add_argument("--per-second", type=float, default=1000)
     arguments = parser.parse_args()
     runs = []
     for scenario in (
-        lambda folder: one_user(folder, arguments.subscribers),
-        lambda folder: many_users(folder, arguments.subscribers, arguments.per_second),
+        lambda folder: one_user(folder, arguments.subscribers, arguments.transport),
+        lambda folder: many_users(folder, arguments.subscribers, arguments.per_second, arguments.transport),
     ):
         with tempfile.TemporaryDirectory() as name:
             runs.append(scenario(Path(name)))

@@ -28,7 +28,7 @@ limits: {{api: unlimited, sessions: unlimited, webhooks: unlimited}}
 log: {{format: json}}
 plugins:
   connectors: {{github: {{webhook_secret: {secret}}}}}
-  transports: {{sse: {{heartbeat: 15s}}}}
+  transports: {transports}
 """
 _WORDS = [
     "fix",
@@ -63,11 +63,11 @@ def cpu_seconds(pid: int) -> float:
 class Server:
     """A tidings server in a process of its own."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, transports: str = "{sse: {heartbeat: 15s}}") -> None:
         self.folder = folder
         self.port = free_port()
         self.config = folder / "config.yaml"
-        self.config.write_text(_CONFIG.format(port=self.port, secret=SECRET))
+        self.config.write_text(_CONFIG.format(port=self.port, secret=SECRET, transports=transports))
         self.database = folder / "tidings.db"
         self.process: subprocess.Popen[bytes] | None = None
         self.start_seconds = 0.0
@@ -129,9 +129,9 @@ class Server:
 
 
 @contextmanager
-def serving(folder: Path, *, users: int) -> Iterator[Server]:
+def serving(folder: Path, *, users: int, transports: str = "{sse: {heartbeat: 15s}}") -> Iterator[Server]:
     """A started server with that many users."""
-    server = Server(folder)
+    server = Server(folder, transports)
     server.add_users(users)
     server.start()
     try:

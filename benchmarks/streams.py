@@ -1,4 +1,4 @@
-"""Thousands of SSE subscribers and a sender of webhooks at a fixed rate, in one process with one clock."""
+"""Thousands of subscribers, by SSE or WebSocket, and a sender of webhooks at a fixed rate, with one clock."""
 
 from __future__ import annotations
 
@@ -42,9 +42,71 @@ class Subscriber(asyncio.Protocol):
             self.received(data)
 
 
+class WebSocketSubscriber(asyncio.Protocol):
+    """One open WebSocket, or a connection to the bare server, which sends the same frames; tells of every event."""
+
+    def __init__(self, request: bytes, opened: Callable[[], None], received: Callable[[bytes], None]) -> None:
+        self.request = request
+        self.opened = opened
+        self.received = received
+        self.ready = self.upgraded = False
+        self.buffer = b""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = cast("asyncio.Transport", transport)
+        self.transport.write(self.request)
+
+    def data_received(self, data: bytes) -> None:
+        data = self.buffer + data
+        self.buffer = b""
+        if not self.upgraded:
+            head, end, data = data.partition(b"\r\n\r\n")
+            if not end:
+                self.buffer = head
+                return
+            self.upgraded = True
+            if head.startswith(b"HTTP/1.1 200"):  # the bare one: what its body has so far is no frame
+                self.ready = True
+                self.opened()
+                return
+            if not head.startswith(b"HTTP/1.1 101"):
+                raise SystemExit(f"a WebSocket was refused: {head[:300]!r}")
+            self.transport.write(masked(b'{"type":"subscribe"}'))
+        events = []
+        place = 0
+        while len(data) - place >= 2:
+            start, length = place, data[place + 1]
+            body = place + 2
+            if length == 126:
+                length, body = int.from_bytes(data[body : body + 2], "big"), body + 2
+            if body + length > len(data):
+                break
+            place = body + length
+            if data[start] == 0x89:
+                self.transport.write(b"\x8a\x80\0\0\0\0")
+            elif data.startswith(b'{"type":"event"', body):
+                events.append(data[start:place])
+            elif data.startswith(b'{"type":"ack","of":"subscribe"', body):
+                self.ready = True
+                self.opened()
+            elif data.startswith(b'{"type":"error"', body) or data[start] == 0x88:
+                raise SystemExit(f"a WebSocket was refused: {data[body:place]!r}")
+        self.buffer = data[place:]
+        if events:
+            self.received(b"".join(events) if len(events) > 1 else events[0])
+
+
+def masked(text: bytes) -> bytes:
+    """A client's text frame of fewer than 126 bytes, masked with zeros, which changes nothing."""
+    return b"\x81%c\0\0\0\0%b" % (0x80 | len(text), text)
+
+
 async def subscribe(
-    port: int, requests: Sequence[bytes], received: Callable[[bytes], None]
-) -> list[Subscriber]:
+    port: int,
+    requests: Sequence[bytes],
+    received: Callable[[bytes], None],
+    kind: type[Subscriber] | type[WebSocketSubscriber] = Subscriber,
+) -> list[Subscriber | WebSocketSubscriber]:
     """Open one stream for each request, a few hundred at a time; returns when all have their first frame."""
     allow_many_connections()
     loop = asyncio.get_running_loop()
@@ -56,11 +118,11 @@ async def subscribe(
         count += 1
         progress.set()
 
-    subscribers = []
+    subscribers: list[Subscriber | WebSocketSubscriber] = []
     for start in range(0, len(requests), 200):
         for request in requests[start : start + 200]:
             _, protocol = await loop.create_connection(
-                lambda request=request: Subscriber(request, opened, received), "127.0.0.1", port
+                lambda request=request: kind(request, opened, received), "127.0.0.1", port
             )
             subscribers.append(protocol)
         while count < len(subscribers):

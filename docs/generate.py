@@ -18,6 +18,7 @@ from generator.markdown import table
 from generator.plugins import plugins_page
 from generator.routes import described, routes_page
 from generator.settings import all_options, config_page
+from generator.streams import streams_page
 from prometheus_client.metrics import MetricWrapperBase
 
 from tidings.cli.reference import command_reference
@@ -64,6 +65,7 @@ def pages() -> dict[Path, str]:
         "metrics.md": metrics_page(),
         "errors.md": errors_page(),
         "events.md": events_page(api),
+        "streams.md": streams_page(api),
         "plugins.md": plugins_page(),
     }
     found = {

@@ -15,6 +15,7 @@ from starlette.types import Scope
 
 from tidings.accounts import User, add_user, effective_scopes, find_user, user_name
 from tidings.api_tokens import TOKEN_PREFIX, find_tokens
+from tidings.asgi import header
 from tidings.contracts import Clock, Principal
 from tidings.credentials import Credentials, query_values, read_credentials, stream_of
 from tidings.database import Database
@@ -112,6 +113,17 @@ class Gate:
         _demand(principal, right)
         return principal
 
+    def admits_page(self, scope: Scope) -> bool:
+        """Whether the page that asks for a WebSocket, if it is a page, is our own or one that the operator allows.
+
+        No CORS stands before a WebSocket: any page may open one to anywhere, and its browser sends our cookie along.
+        """
+        origin, site = (header(scope, name) for name in (b"origin", b"sec-fetch-site"))
+        return self._origins.trusts(
+            None if origin is None else origin.encode("latin-1"),
+            None if site is None else site.encode("latin-1"),
+        )
+
     def csrf_token(self, principal: Principal) -> str | None:
         """What this session's pages must send as `X-CSRF-Token` with each change; None without a session."""
         if principal.kind != "session":
@@ -141,7 +153,7 @@ class Gate:
     async def _by_jwt(self, text: str) -> Principal:
         if self._jwt is None:
             raise Denied(f"This is no API token. {_HOW}")
-        claims = self._jwt.verify(text, self._clock.now())
+        claims = await self._jwt.verify(text, self._clock.now())
         user = await self._database.read(lambda connection: find_user(connection, claims.subject))
         if user is None and self._create_users:
             user = await self._newcomer(claims.subject)

@@ -70,6 +70,20 @@ def public_url(url: str) -> str:
     return url.rstrip("/")
 
 
+def web_address(url: str) -> str:
+    """An http(s) URL with a path, as it is.
+
+    Raises:
+        ValueError: It isn't one.
+    """
+    _refuse_credentials(url)
+    if _origin_of(url.partition("?")[0], path=True) is None:
+        raise ValueError(
+            f"{shorten(url)} is not a web address. Write one such as https://app.example.org/keys."
+        )
+    return url
+
+
 def allowed_origin(text: str) -> str:
     """An origin as browsers send it: lower case, without the usual port.
 

@@ -9,7 +9,7 @@ from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Route
+from starlette.routing import Route, WebSocketRoute
 from starlette.types import ASGIApp, Receive, Scope, Send
 from structlog.typing import FilteringBoundLogger
 
@@ -78,8 +78,9 @@ def build(services: Services) -> ASGIApp:
         (method, route.path): route.app
         for transport in services.transports
         for route in transport.routes()
-        if isinstance(route, Route) and not isroutine(route.endpoint) and not route.param_convertors
-        for method in route.methods or ()
+        if isinstance(route, Route | WebSocketRoute)
+        if not isroutine(route.endpoint) and not route.param_convertors
+        for method in (route.methods or () if isinstance(route, Route) else ("",))  # a WebSocket has none
     }
     return _Front(services.webhooks, Security(_Streams(plain, app, services.log), origins))
 

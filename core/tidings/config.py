@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 from typing import Annotated, Literal, Self
+from urllib.parse import urlsplit
 
 from pydantic import (
     AfterValidator,
@@ -82,7 +83,12 @@ def _database(url: str, info: ValidationInfo) -> str:
     return f"sqlite+aiosqlite:///{full}"
 
 
-def _signing_secret(secret: SecretStr) -> SecretStr:
+def _signing_secret(secret: SecretStr | None) -> SecretStr | None:
+    if secret is None:
+        return None
+    if "-----BEGIN" in secret.get_secret_value():
+        # Were a public key taken for a secret, everybody who has it could sign.
+        raise ValueError("this is a key in PEM, not a secret. Write algorithm: RS256, and it as public_key.")
     length = len(secret.get_secret_value().encode())
     if length < 32:
         raise ValueError(
@@ -90,6 +96,38 @@ def _signing_secret(secret: SecretStr) -> SecretStr:
             "`openssl rand -hex 32` makes one."
         )
     return secret
+
+
+def _rsa_public_key(text: str | None) -> str | None:
+    if text is None:
+        return None
+    from cryptography.exceptions import UnsupportedAlgorithm  # noqa: PLC0415 - only where it is configured
+    from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey  # noqa: PLC0415 - likewise
+    from cryptography.hazmat.primitives.serialization import load_pem_public_key  # noqa: PLC0415 - likewise
+
+    if "PRIVATE" in text:
+        raise ValueError("this is a private key, which only the application may have. Write its public half.")
+    try:
+        key = load_pem_public_key(text.encode())
+    except (ValueError, UnsupportedAlgorithm):
+        key = None
+    if not isinstance(key, RSAPublicKey) or key.key_size < 2048:
+        raise ValueError(
+            "this is no public RSA key in PEM of 2048 bits or more. `openssl rsa -pubout` writes one; it begins with "
+            "-----BEGIN PUBLIC KEY-----."
+        )
+    return text
+
+
+def _keys_url(url: str | None) -> str | None:
+    if url is None or not url.strip():
+        return None
+    parts = urlsplit(addresses.web_address(url))
+    if parts.scheme != "https" and not addresses.is_loopback(parts.hostname or ""):
+        raise ValueError(
+            "keys that are read without TLS could be anybody's. Write an address that begins with https://."
+        )
+    return url
 
 
 def _header_token(secret: SecretStr | None) -> SecretStr | None:
@@ -191,16 +229,31 @@ class Retention(Section):
 class Jwt(Section):
     """Tokens signed by an application that embeds tidings."""
 
-    algorithm: Literal["HS256"] = "HS256"
+    algorithm: Literal["HS256", "RS256"] = "HS256"
     """The one algorithm accepted."""
-    secret: Annotated[SecretStr, BeforeValidator(read_secret), AfterValidator(_signing_secret)]
-    """What the application signs with, 32 bytes or more."""
+    secret: Annotated[Secret, AfterValidator(_signing_secret)] = None
+    """With HS256: what the application signs with, 32 bytes or more."""
+    public_key: Annotated[str | None, BeforeValidator(read_secret), AfterValidator(_rsa_public_key)] = None
+    """With RS256: the public half of what it signs with, as PEM."""
+    jwks_url: Annotated[str | None, AfterValidator(_keys_url)] = None
+    """With RS256, instead: where it publishes its keys (RFC 7517). New ones are found by themselves."""
     issuer: Annotated[str, AfterValidator(_stated)]
     """The token's `iss`."""
     audience: Annotated[str, AfterValidator(_stated)]
     """The token's `aud`."""
     create_users: bool = False
     """Whether an unknown `sub` becomes a user."""
+
+    @model_validator(mode="after")
+    def _one_key(self) -> Self:
+        named = [name for name in ("secret", "public_key", "jwks_url") if getattr(self, name) is not None]
+        if self.algorithm == "HS256" and named != ["secret"]:
+            raise ValueError(
+                "HS256 needs a secret, and neither public_key nor jwks_url: those are for algorithm: RS256."
+            )
+        if self.algorithm == "RS256" and named not in (["public_key"], ["jwks_url"]):
+            raise ValueError("RS256 needs one of public_key and jwks_url, and no secret.")
+        return self
 
 
 class Auth(Section):

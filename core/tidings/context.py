@@ -6,7 +6,7 @@ import dataclasses
 
 from structlog.typing import FilteringBoundLogger
 
-from tidings.contracts import Access, Clock, Http, Journal, Streams
+from tidings.contracts import Access, Clock, Http, Journal, Requests, Streams
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -21,6 +21,7 @@ class Context:
         journal: For plugins that write or read events themselves.
         streams: For transports.
         access: For transports and extras with routes of their own.
+        requests: For transports by which people ask for something.
         http: The one HTTP client: with a time-out, without cookies, following no redirect.
     """
 
@@ -31,4 +32,5 @@ class Context:
     journal: Journal
     streams: Streams
     access: Access
+    requests: Requests
     http: Http

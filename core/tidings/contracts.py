@@ -110,6 +110,7 @@ __all__ = [
     "RecoversCommon",
     "Registers",
     "Reply",
+    "Requests",
     "Selection",
     "Sink",
     "Strategy",
@@ -226,6 +227,25 @@ class Access(Protocol):
 
         Raises:
             Denied: Nobody (401), or without that right (403).
+        """
+
+    def admits_page(self, scope: Scope) -> bool:
+        """Whether a WebSocket may be opened by the page that asks: our own, one that is allowed, or no page at all."""
+
+
+class Requests(Protocol):
+    """What a person asks of core by a transport, instead of by the API."""
+
+    async def sync(self, principal: Principal, connection_id: str) -> None:
+        """Have a connection's platform asked for news now, as `POST /api/connections/{id}/sync` does.
+
+        Counts as a request of the API.
+
+        Raises:
+            Denied: Without the scope `send` (403), or more often than `limits` allows (429).
+            NotFound: The principal has no such connection.
+            Conflict: It can't be synced as it is.
+            Unavailable: The database can't take it now.
         """
 
 

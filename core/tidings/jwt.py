@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from tidings.config import Jwt
 from tidings.errors import Denied
+from tidings.jwtkeys import signing_keys
+from tidings.keysets import KeySets
 
 if TYPE_CHECKING:
     from joserfc.errors import ClaimError
@@ -44,28 +46,29 @@ class JwtVerifier:
 
     Args:
         rules: `auth.jwt` of the configuration.
+        key_sets: Keeps published keys at hand.
     """
 
-    def __init__(self, rules: Jwt) -> None:
-        from joserfc.jwk import OctKey  # noqa: PLC0415 - 10 MB that most installations never need
-
+    def __init__(self, rules: Jwt, key_sets: KeySets) -> None:
         self._rules = rules
-        self._key = OctKey.import_key(rules.secret.get_secret_value())
+        self._keys = signing_keys(rules, key_sets)
 
-    def verify(self, token: str, now: datetime) -> Claims:
+    async def verify(self, token: str, now: datetime) -> Claims:
         """What the token says, if it is one.
 
         Raises:
-            Denied: It is not signed by us, not for us, not yet or no longer valid. Says which claim is at fault
-                and why, never what the token holds.
+            Denied: It is not signed by the application, not for us, not yet or no longer valid. Says which claim is
+                at fault and why, never what the token holds.
+            Unavailable: The application's keys can't be read now.
         """
-        from joserfc import jwt  # noqa: PLC0415 - loaded by __init__ already
+        from joserfc import jwt  # noqa: PLC0415 - 10 MB that most installations never need
         from joserfc.errors import ClaimError, JoseError  # noqa: PLC0415 - likewise
 
         if len(token) > _LONGEST_TOKEN_BYTES:
             raise Denied(f"The JWT is longer than {_LONGEST_TOKEN_BYTES} bytes. Send a shorter one.")
+        key = await self._keys.key_for(token)
         try:
-            claims = jwt.decode(token, self._key, algorithms=[self._rules.algorithm]).claims
+            claims = jwt.decode(token, key, algorithms=[self._rules.algorithm]).claims
             jwt.JWTClaimsRegistry(
                 now=int(now.timestamp()),
                 leeway=_LEEWAY_SECONDS,

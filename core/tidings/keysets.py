@@ -1,4 +1,4 @@
-"""Platforms' public keys (JSON Web Key Sets, RFC 7517), kept at hand for verifying what they sign."""
+"""Public keys of platforms and applications (JSON Web Key Sets, RFC 7517), kept at hand to verify what they sign."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _MAX_AGE = re.compile(r"(?:^|[\s,])max-age=(\d{1,9})", re.ASCII)
 _LEAST_SECONDS: Final = 300.0
 _USUAL_SECONDS: Final = 3600.0
 _MOST_SECONDS: Final = 86_400.0
-# Who invents key ids must not have us ask the platform with each of them.
+# Who invents key ids must not have us ask with each of them.
 _AGAIN_SECONDS: Final = 60.0
 
 
@@ -67,7 +67,7 @@ class KeySets:
             self._asked_at[url] = now
             try:
                 answer = await self._http.send("GET", url)
-                found = _keys(answer)
+                found = _keys(url, answer)
             except Unavailable as error:
                 return self._old(url, str(error))
             self._kept[url] = found
@@ -81,12 +81,12 @@ class KeySets:
         return kept
 
 
-def _keys(answer: Answer) -> Mapping[str, Any]:
+def _keys(url: str, answer: Answer) -> Mapping[str, Any]:
     if answer.status != 200:
-        raise Unavailable(f"The platform's keys can't be read: it answers {answer.status}.")
+        raise Unavailable(f"The keys at {url} can't be read: the answer is {answer.status}.")
     found = answer.json()
     if not isinstance(found, dict) or not isinstance(found.get("keys"), list):
-        raise Unavailable("The platform's keys can't be read: the answer is no JSON Web Key Set.")
+        raise Unavailable(f"The keys at {url} can't be read: the answer is no JSON Web Key Set.")
     return found
 
 

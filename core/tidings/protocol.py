@@ -72,12 +72,22 @@ class BoundedProtocol(HttpToolsProtocol):
         self._in_head = False
         self._stop_timer()
         super().on_headers_complete()
+        if self.scope.get("path") is None:
+            return  # it becomes a WebSocket, which is another protocol's
         # In time: the task of the request, which super() made, begins later.
         self.scope["extensions"] = {
             # Weak, both, so that no request leaves a cycle of references behind.
             ANSWER: {"write": partial(_answer, weakref.ref(self.cycle))},
             STREAM: {"connection": weakref.ref(self)},
         }
+
+    def handle_websocket_upgrade(self) -> None:
+        """The connection goes on as a WebSocket."""
+        if self.cycle is not None and not self.cycle.response_complete:
+            # An answer is still under way, which nobody would ever tell that its client has gone.
+            self.transport.close()
+            return
+        super().handle_websocket_upgrade()
 
     def attach(self, body: Body) -> None:
         """See `tidings.asgi.Connection.attach`."""

@@ -38,6 +38,11 @@ class Decision:
     remaining: int
     reset_seconds: float
 
+    @property
+    def refusal(self) -> str:
+        """What to tell who is refused."""
+        return f"More than {self.limit} requests. Try again in {self.reset_seconds:.0f} s."
+
     def headers(self) -> dict[str, str]:
         """For the answer: draft-ietf-httpapi-ratelimit-headers, and `Retry-After` where it is refused."""
         reset = math.ceil(self.reset_seconds)

@@ -53,6 +53,7 @@ from tidings.upkeep import Ground
 from tidings.upkeep import build as build_upkeep
 from tidings.vault import Vault
 from tidings.webhooks import Webhooks
+from tidings.wishes import Wishes
 from tidings.writer import Writer
 
 _LOOK_SECONDS = 1.0
@@ -163,30 +164,24 @@ async def _assemble(
     metrics, health = Metrics(), Health(clock, log)
     writer = Writer(database, health.component("database"), clock.monotonic)
     vault = await open_vault(settings, database)
-    gate = _gate(settings, database, writer, clock)
+    key_sets = KeySets(http, clock)
+    gate = _gate(settings, database, writer, clock, key_sets)
     journal = SqlJournal(database, writer, clock)
     fanout = Fanout(journal, clock, log, metrics, health, most_streams=settings.limits.streams)
     journal.on_commit(fanout.committed)
     journal.on_commit(partial(_account, metrics, log))
-    context = Context(
-        plugin="",
-        public_url=settings.server.public_url,
-        clock=clock,
-        log=log,
-        journal=journal,
-        streams=fanout,
-        access=gate,
-        http=http,
-    )
-    offers = _collect(loaded, context)
+    public_url = settings.server.public_url
+    ground = Ground(public_url, writer, journal, fanout, vault, http, clock, log, metrics, health, random)
+    scheduler = _scheduler(ground, look_seconds)
+    limits = RequestLimits(api=settings.limits.api, sessions=settings.limits.sessions)
+    wishes = Wishes(writer, clock, limits, wake=scheduler.wake)
+    offers = _collect(loaded, _context(ground, gate, wishes))
     fanout.use(offers.bus)
     for failure in loaded.failures:
         health.component(failure.key).down(failure.reason)
         log.error(
             "plugin_failed", plugin=failure.key, reason=failure.reason, distribution=failure.distribution
         )
-    public_url = settings.server.public_url
-    ground = Ground(public_url, writer, journal, fanout, vault, http, clock, log, metrics, health, random)
     upkeep = build_upkeep(ground, offers.connectors, offers.strategies)
     return Services(
         settings=settings,
@@ -198,16 +193,31 @@ async def _assemble(
         writer=writer,
         journal=journal,
         fanout=fanout,
-        scheduler=_scheduler(ground, look_seconds),
+        scheduler=scheduler,
         upkeep=upkeep,
         vault=vault,
         gate=gate,
-        limits=RequestLimits(api=settings.limits.api, sessions=settings.limits.sessions),
+        limits=limits,
+        wishes=wishes,
         loaded=loaded,
         connectors=offers.connectors,
         transports=offers.transports,
         extras=offers.extras,
-        webhooks=_webhooks(settings, offers.connectors, ground, upkeep.arrivals),
+        webhooks=_webhooks(settings, offers.connectors, ground, upkeep.arrivals, key_sets),
+    )
+
+
+def _context(ground: Ground, gate: Gate, wishes: Wishes) -> Context:
+    return Context(
+        plugin="",
+        public_url=ground.public_url,
+        clock=ground.clock,
+        log=ground.log,
+        journal=ground.journal,
+        streams=ground.fanout,
+        access=gate,
+        requests=wishes,
+        http=ground.http,
     )
 
 
@@ -251,7 +261,11 @@ def _collect(loaded: Loaded, context: Context) -> _Offers:
 
 
 def _webhooks(
-    settings: Settings, connectors: Sequence[Connector], ground: Ground, arrivals: Arrivals
+    settings: Settings,
+    connectors: Sequence[Connector],
+    ground: Ground,
+    arrivals: Arrivals,
+    key_sets: KeySets,
 ) -> Webhooks:
     def find(connection: Connection, keys: Collection[tuple[str, str]]) -> Mapping[tuple[str, str], Target]:
         return find_targets(connection, ground.vault, keys)
@@ -261,7 +275,7 @@ def _webhooks(
         Lookups(ground.writer.database, find),
         Lookups(ground.writer.database, find_addressed),
         arrivals,
-        KeySets(ground.http, ground.clock),
+        key_sets,
         ground.journal,
         ground.clock,
         ground.log,
@@ -273,12 +287,12 @@ def _webhooks(
     )
 
 
-def _gate(settings: Settings, database: Database, writer: Writer, clock: Clock) -> Gate:
+def _gate(settings: Settings, database: Database, writer: Writer, clock: Clock, key_sets: KeySets) -> Gate:
     jwt = None
     if settings.auth.jwt is not None:
         from tidings.jwt import JwtVerifier  # noqa: PLC0415 - its library costs memory that few need
 
-        jwt = JwtVerifier(settings.auth.jwt)
+        jwt = JwtVerifier(settings.auth.jwt, key_sets)
     return Gate(
         database,
         writer,

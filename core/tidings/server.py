@@ -10,14 +10,17 @@ import sys
 from collections.abc import Callable
 from contextlib import suppress
 from types import FrameType
+from typing import Any
 
 import uvicorn
+from starlette.routing import WebSocketRoute
 
 from tidings.app import build
 from tidings.config import Settings
 from tidings.errors import ConfigError
 from tidings.protocol import BoundedProtocol
 from tidings.services import Services
+from tidings.websocket import MOST_MESSAGE_BYTES
 
 # What the kernel holds for a client that does not read; without it 4 MB, and a slow client is noticed late.
 _SEND_BUFFER_BYTES = 64 * 1024
@@ -48,7 +51,10 @@ class HttpServer(uvicorn.Server):
                 build(services),
                 loop="uvloop",
                 http=protocol,
-                ws="none",
+                ws=_websocket_protocol(services),
+                ws_max_size=MOST_MESSAGE_BYTES,
+                ws_per_message_deflate=False,  # twice the time and three times the memory
+                ws_ping_interval=None,  # the transport's own, by its own clock
                 lifespan="off",
                 log_config=None,
                 access_log=False,
@@ -86,6 +92,19 @@ class HttpServer(uvicorn.Server):
         if self.should_exit and sig == signal.SIGINT:
             self.force_exit = True
         self.should_exit = True
+
+
+def _websocket_protocol(services: Services) -> Any:
+    """What speaks WebSocket; its library costs memory, so it is loaded only where something uses it."""
+    routes = [
+        *(route for transport in services.transports for route in transport.routes()),
+        *(route for extra in services.extras for route in extra.routes()),
+    ]
+    if not any(isinstance(route, WebSocketRoute) for route in routes):
+        return "none"
+    from tidings.websocketprotocol import BoundedWebSocket  # noqa: PLC0415 - see above
+
+    return BoundedWebSocket
 
 
 def settle_process() -> None:

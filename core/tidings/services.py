@@ -21,6 +21,7 @@ from tidings.scheduler import Scheduler
 from tidings.upkeep import Upkeep
 from tidings.vault import Vault
 from tidings.webhooks import Webhooks
+from tidings.wishes import Wishes
 from tidings.writer import Writer
 
 
@@ -42,6 +43,7 @@ class Services:
     vault: Vault
     gate: Gate
     limits: RequestLimits
+    wishes: Wishes
     loaded: Loaded
     connectors: Sequence[Connector]
     transports: Sequence[Transport]

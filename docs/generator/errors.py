@@ -114,7 +114,7 @@ def errors_page() -> str:
         + "\nA 401 carries `WWW-Authenticate`, a 429 and a 503 `Retry-After`. Answers to limited requests carry "
         "`RateLimit` and `RateLimit-Policy`.\n\n"
         "## Why a stream was closed\n\nThe last frame of a stream that the server ends is `event: closed` with "
-        '`{"reason"}`.\n\n'
+        '`{"reason"}`; a WebSocket is closed [with a code](streams.md#close-codes) and the same word.\n\n'
         + table(("reason", "meaning", "come back"), closed)
         + f"\n## In Python\n\n```text\n{tree[1]}```\n"
         + "".join(f"\n### {kind.__name__}\n\n{prose(kind.__doc__ or '')}" for kind, _, _ in told)

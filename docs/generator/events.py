@@ -1,4 +1,4 @@
-"""`events.md`: what an event looks like, and how a stream carries it."""
+"""`events.md`: what an event looks like."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tidings.contracts import Keys
 from tidings.event import MESSAGE_TYPE, Cursor, Entry, Event, Gap, UserId
 from tidings_github.parse import parse
 from tidings_github.sample import push
-from tidings_transports.sse import event_name, named_frame
+from tidings_transports.names import event_name
 
 
 def sample() -> Entry:
@@ -40,7 +40,7 @@ def sample() -> Entry:
 
 
 def event_names() -> Iterator[tuple[str, str]]:
-    """The SSE name of each sort of event."""
+    """The name of each sort of event."""
     entry = sample()
     own = partial(msgspec.structs.replace, entry, platform="tidings", via="api")
     yield event_name(entry), "a platform's event that came by webhook"
@@ -59,16 +59,6 @@ def events_page(api: Mapping[str, Any]) -> str:
     schemas = api["components"]["schemas"]
     entry = sample()
     shown = json.dumps(json.loads(entry.cloudevent()), indent=2, ensure_ascii=False)
-    names: dict[str, list[str]] = {}
-    for name, meaning in event_names():
-        names.setdefault(name, []).append(meaning)
-    frames = [(f"`{name}`", "; ".join(meanings), "a CloudEvent") for name, meanings in names.items()]
-    frames += [
-        ("`cursor`", "on opening, and when a filter has withheld events for a while", "`{}`"),
-        ("`gap`", "events that can't be had any more", "[Gap](#gap)"),
-        ("`closed`", "the server ends the stream", "[`{reason}`](errors.md#why-a-stream-was-closed)"),
-    ]
-    line = named_frame(entry).decode()
     return (
         "# Events\n\nAn event is one JSON object in the form of "
         "[CloudEvents 1.0](https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/formats/json-format.md), the "
@@ -79,13 +69,19 @@ def events_page(api: Mapping[str, Any]) -> str:
         "Which events GitHub sends, and how each gets its id: "
         "[the connector's page](../../plugins/github/README.md#ids).\n\n"
         "## Cursors\n\n" + prose(Cursor.__doc__ or "") + "\n## Gap\n\n" + fields(schemas["Gap"], api)
-        + f"\n{prose(Gap.__doc__ or '')}\n## Server-Sent Events\n\n"
-        "Each frame of `GET /api/sse/stream` that holds an event has `id:` (its cursor), `event:` and `data:`:\n\n"
-        f"```text\n{line[:150]}…\n```\n\n"
-        + table(("`event:`", "what", "`data:`"), frames)
-        + "\nWith `?named=false` events have no `event:` line, so that `onmessage` gets them all; `cursor`, `gap` and "
-        "`closed` keep theirs. A comment line (`: heartbeat`) keeps a quiet stream open.\n"
+        + f"\n{prose(Gap.__doc__ or '')}\n"
+        "## Names\n\nEach event has one of these names on its way out, the same on every transport: "
+        "[how they look there](streams.md).\n\n"
+        + table(("name", "what"), [(f"`{name}`", "; ".join(meanings)) for name, meanings in names().items()])
     )  # fmt: skip
+
+
+def names() -> dict[str, list[str]]:
+    """Each name of an event, with what it is given to."""
+    found: dict[str, list[str]] = {}
+    for name, meaning in event_names():
+        found.setdefault(name, []).append(meaning)
+    return found
 
 
 def _described_fields(schema: Mapping[str, Any], api: Mapping[str, Any]) -> str:

@@ -76,7 +76,7 @@ def default(field: FieldInfo, schema: Mapping[str, Any], words: Sequence[str]) -
     if example == "30s":
         value = format_duration(value)
     elif example == "25MiB":
-        value = f"{value // 2**20}MiB"
+        value = f"{value // 2**20}MiB" if value % 2**20 == 0 else f"{value // 2**10}KiB"
     elif isinstance(value, tuple):
         value = list(value)
     elif isinstance(value, bool):

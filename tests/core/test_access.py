@@ -18,7 +18,9 @@ from tidings.contracts import Principal
 from tidings.errors import Denied
 from tidings.event import UserId
 from tidings.jwt import JwtVerifier
+from tidings.keysets import KeySets
 from tidings.origins import Origins
+from tidings.outbound import Outbound
 from tidings.sessions import add_login_link, sign_in
 from tidings.tickets import issue_ticket
 
@@ -41,7 +43,7 @@ def gate(store: Store, *, jwt: bool = True, create_users: bool = False) -> Gate:
         store.clock,
         origins=Origins(PUBLIC, (FRIEND,)),
         session_key=b"k" * 32,
-        jwt=JwtVerifier(RULES) if jwt else None,
+        jwt=JwtVerifier(RULES, KeySets(Outbound(), store.clock)) if jwt else None,
         create_users=create_users,
     )
 

@@ -28,6 +28,7 @@ PUBLIC = {
     "items",
     "selection",
     "strategies",
+    "websocket",
 }
 
 # Packages that several plugins share, and that are none themselves.
@@ -36,7 +37,7 @@ SHARED = {"tidings_google"}
 # Each module may import at run time those of its own layer and of the layers before it.
 LAYERS = [
     {"", "errors", "durations", "schema", "statements", "asgi", "clock", "fields", "metrics"},
-    {"event", "addresses", "secret", "yamlfile", "selection", "credentials", "keys"},
+    {"event", "addresses", "secret", "yamlfile", "selection", "credentials", "keys", "websocket"},
     {"discretion"},
     {"connecting", "deliveries", "items", "logs"},
     {"connectors"},
@@ -70,6 +71,7 @@ LAYERS = [
         "rights",
         "tickets",
         "jwt",
+        "jwtkeys",
         "ratelimit",
     },
     {"access", "security", "grants", "redemptions", "connections", "history"},
@@ -100,10 +102,10 @@ LAYERS = [
     },
     {"decisions"},
     {"monitor", "leaving"},
-    {"upkeep", "pulling"},
+    {"upkeep", "pulling", "wishes"},
     {"services"},
     {"api", "app", "bootstrap", "runtime"},
-    {"protocol"},
+    {"protocol", "websocketprotocol"},
     {"server"},
     {"testing", "cli"},
     {"__main__"},

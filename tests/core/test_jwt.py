@@ -14,11 +14,14 @@ from joserfc.jwk import OctKey
 from tidings.config import Jwt
 from tidings.errors import Denied
 from tidings.jwt import Claims, JwtVerifier
+from tidings.keysets import KeySets
+from tidings.outbound import Outbound
+from tidings.testing.clock import FakeClock
 
 NOW = datetime(2026, 1, 1, 12, 0, tzinfo=UTC)
 SECRET = "an embedding application's secret"
 RULES = Jwt(secret=SECRET, issuer="https://app.example", audience="tidings")
-VERIFIER = JwtVerifier(RULES)
+VERIFIER = JwtVerifier(RULES, KeySets(Outbound(), FakeClock()))
 GOOD: dict[str, Any] = {
     "iss": "https://app.example",
     "aud": "tidings",
@@ -41,22 +44,22 @@ def claims(**changes: Any) -> dict[str, Any]:
     return {name: value for name, value in {**GOOD, **changes}.items() if value is not ...}
 
 
-def test_a_valid_token_says_who_and_how_long():
+async def test_a_valid_token_says_who_and_how_long():
     expected = Claims("anna", frozenset({"read"}), NOW + timedelta(seconds=60))
-    assert VERIFIER.verify(token(), NOW) == expected
+    assert await VERIFIER.verify(token(), NOW) == expected
 
 
-def test_a_token_from_another_library_is_read():
+async def test_a_token_from_another_library_is_read():
     text = jose.encode({"alg": "HS256"}, dict(GOOD), OctKey.import_key(SECRET))
-    assert VERIFIER.verify(text, NOW).subject == "anna"
+    assert (await VERIFIER.verify(text, NOW)).subject == "anna"
 
 
 @pytest.mark.parametrize(
     ("scope", "scopes"),
     [("read send", {"read", "send"}), ("", set()), ("openid  read", {"openid", "read"})],
 )
-def test_its_scopes_are_words(scope: str, scopes: set[str]):
-    assert VERIFIER.verify(token(claims(scope=scope)), NOW).scopes == scopes
+async def test_its_scopes_are_words(scope: str, scopes: set[str]):
+    assert (await VERIFIER.verify(token(claims(scope=scope)), NOW)).scopes == scopes
 
 
 @pytest.mark.parametrize(
@@ -69,8 +72,8 @@ def test_its_scopes_are_words(scope: str, scopes: set[str]):
         {"jti": "1", "custom": {"deep": [1]}},
     ],
 )
-def test_what_is_acceptable(changes: dict[str, Any]):
-    VERIFIER.verify(token(claims(**changes)), NOW)
+async def test_what_is_acceptable(changes: dict[str, Any]):
+    await VERIFIER.verify(token(claims(**changes)), NOW)
 
 
 @pytest.mark.parametrize(
@@ -106,9 +109,9 @@ def test_what_is_acceptable(changes: dict[str, Any]):
         {"scope": None},
     ],
 )
-def test_a_claim_that_is_missing_or_wrong_is_refused(changes: dict[str, Any]):
+async def test_a_claim_that_is_missing_or_wrong_is_refused(changes: dict[str, Any]):
     with pytest.raises(Denied) as caught:
-        VERIFIER.verify(token(claims(**changes)), NOW)
+        await VERIFIER.verify(token(claims(**changes)), NOW)
     assert caught.value.status == 401
 
 
@@ -126,12 +129,12 @@ def test_a_claim_that_is_missing_or_wrong_is_refused(changes: dict[str, Any]):
         ({"sub": ["planted"]}, "The JWT's claim 'sub' is not acceptable."),
     ],
 )
-def test_a_refusal_says_which_claim_is_wrong_and_why_but_not_what_it_holds(
+async def test_a_refusal_says_which_claim_is_wrong_and_why_but_not_what_it_holds(
     changes: dict[str, Any], reason: str
 ):
     text = token(claims(**changes))
     with pytest.raises(Denied) as caught:
-        VERIFIER.verify(text, NOW)
+        await VERIFIER.verify(text, NOW)
     said = str(caught.value)
     assert said.startswith(reason)
     assert not any(secret in said for secret in ("planted", *text.split("."), "https://app.example"))
@@ -172,17 +175,17 @@ def test_a_refusal_says_which_claim_is_wrong_and_why_but_not_what_it_holds(
         "x" * 8193,
     ],
 )
-def test_what_is_not_signed_by_us_is_refused(text: str):
+async def test_what_is_not_signed_by_us_is_refused(text: str):
     with pytest.raises(Denied) as caught:
-        VERIFIER.verify(text, NOW)
+        await VERIFIER.verify(text, NOW)
     assert caught.value.status == 401
     assert len(text) < 5 or text not in str(caught.value)
 
 
 @given(st.text(max_size=200) | st.binary(max_size=60).map(part).map(lambda text: f"{text}.{text}.{text}"))
-def test_anything_else_is_refused_and_never_an_error(text: str):
+async def test_anything_else_is_refused_and_never_an_error(text: str):
     with pytest.raises(Denied):
-        VERIFIER.verify(text, NOW)
+        await VERIFIER.verify(text, NOW)
 
 
 json_values = st.recursive(
@@ -193,9 +196,9 @@ json_values = st.recursive(
 
 
 @given(st.dictionaries(st.sampled_from([*GOOD, "nbf", "iat", "jti", "scope", "", "exp_"]), json_values))
-def test_signed_claims_of_any_type_are_never_an_error(changes: dict[str, Any]):
+async def test_signed_claims_of_any_type_are_never_an_error(changes: dict[str, Any]):
     try:
-        said = VERIFIER.verify(token(claims(**changes)), NOW)
+        said = await VERIFIER.verify(token(claims(**changes)), NOW)
     except Denied:
         return
     assert said.expires_at > NOW
@@ -205,18 +208,18 @@ def test_signed_claims_of_any_type_are_never_an_error(changes: dict[str, Any]):
 @given(
     st.dictionaries(st.sampled_from(["alg", "typ", "kid", "crit", "b64", "x5c", "jwk", "zip"]), json_values)
 )
-def test_a_header_of_any_shape_is_never_an_error(header: dict[str, Any]):
+async def test_a_header_of_any_shape_is_never_an_error(header: dict[str, Any]):
     try:
-        VERIFIER.verify(token(**header), NOW)
+        await VERIFIER.verify(token(**header), NOW)
     except Denied:
         return
     assert header.get("alg", "HS256") == "HS256"
 
 
-def test_a_token_has_a_longest_length():
-    VERIFIER.verify(token(claims(extra="x" * 5_000)), NOW)
+async def test_a_token_has_a_longest_length():
+    await VERIFIER.verify(token(claims(extra="x" * 5_000)), NOW)
     with pytest.raises(Denied, match="longer than 8192 bytes"):
-        VERIFIER.verify(token(claims(extra="x" * 6_000)), NOW)
+        await VERIFIER.verify(token(claims(extra="x" * 6_000)), NOW)
 
 
 def test_the_secret_is_never_shown():

@@ -21,6 +21,7 @@ from tidings.testing.streams import open_stream
 
 TUTORIAL = "docs/tutorial/first-events.md"
 EMBED = "docs/how-to/embed-the-stream.md"
+WEBSOCKET = "docs/how-to/use-a-websocket.md"
 KEEP = "docs/how-to/keep-and-back-up.md"
 PLUGIN = "docs/how-to/write-a-plugin.md"
 
@@ -147,6 +148,42 @@ async def test_programs_and_pages_follow_the_stream_and_resume(tmp_path: Path, n
         asked = {"origin": "https://app.example.org", "access-control-request-method": "GET"}
         allowed = await server.client.options("/api/sse/stream", headers=asked)
         assert allowed.headers["access-control-allow-origin"] == "https://app.example.org"
+
+
+async def test_programs_and_pages_use_a_websocket_and_resume(tmp_path: Path, needs: Needs) -> None:
+    needs("node")
+    (program,), (page,) = md.blocks_of(WEBSOCKET, "python"), md.blocks_of(WEBSOCKET, "js")
+    (tmp_path / "listen.py").write_text(program)
+    (tmp_path / "listen.mjs").write_text(page)
+    (tmp_path / "run.mjs").write_text(
+        'import { listen } from "./listen.mjs";\n'
+        "const [url, jwt] = process.argv.slice(2);\n"
+        "listen(url, async () => jwt, (event) => console.log(event.data.title));\n"
+    )
+    has_websocket = (await _shell('node -p "typeof WebSocket"')).strip() == "function"
+    node = ["node", *([] if has_websocket else ["--experimental-websocket"])]  # before Node 22
+    async with live_server(tmp_path, CONFIG) as server:
+        token = await server.add_token(await server.add_user("ada"), "read", "send")
+        url = server.url.replace("http://", "ws://") + "/ws"
+        headers = {"authorization": f"Bearer {token}"}
+
+        async def say(title: str) -> None:
+            message = {"message": {"title": title}}
+            (await server.client.post("/api/sse/send", json=message, headers=headers)).raise_for_status()
+
+        async with (
+            _running([sys.executable, str(tmp_path / "listen.py"), url, token]) as python,
+            _running([*node, str(tmp_path / "run.mjs"), url, token]) as javascript,
+        ):
+            for title in ("one", "two"):
+                await say(title)
+            for follower in (python, javascript):
+                assert [await _line(follower), await _line(follower)] == ["one", "two"]
+            open_now = server.services.fanout.subscriptions()
+            assert [one.transport for one in open_now] == ["websocket", "websocket"]
+            await server.services.fanout.end({one.principal.key: "restart" for one in open_now})
+            await say("three")
+            assert [await _line(python), await _line(javascript)] == ["three", "three"]
 
 
 async def _line(process: asyncio.subprocess.Process) -> str:

@@ -13,7 +13,7 @@ database: sqlite+aiosqlite:///tidings.db
 limits: {api: unlimited, sessions: unlimited}
 plugins:
   connectors: {github: {}}
-  transports: {sse: {heartbeat: 90ms}}
+  transports: {sse: {heartbeat: 90ms}, websocket: {heartbeat: 90ms}}
   bus: {local: {}}
 """
 

@@ -10,7 +10,7 @@ import httpx
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 from starlette.applications import Starlette
-from starlette.routing import Route
+from starlette.routing import Route, WebSocketRoute
 
 import deliveries
 from tidings.app import build
@@ -25,14 +25,23 @@ async def _token(server: LiveServer, *scopes: str) -> dict[str, str]:
     return {"authorization": f"Bearer {await server.add_token(user, *scopes)}"}
 
 
-def _routes(server: LiveServer) -> set[tuple[str, str]]:
-    """Every method and path that is served, but for pages."""
+def _application(server: LiveServer) -> Starlette:
     app = build(server.services)
     while not isinstance(app, Starlette):
         app = app._app  # type: ignore[attr-defined] - the middleware around it
+    return app
+
+
+def _sockets(server: LiveServer) -> set[tuple[str, str]]:
+    """Every path that takes WebSockets; a handshake is a GET."""
+    return {("get", route.path) for route in _application(server).routes if isinstance(route, WebSocketRoute)}
+
+
+def _routes(server: LiveServer) -> set[tuple[str, str]]:
+    """Every method and path that is served, but for pages and WebSockets."""
     return {
         (method.lower(), re.sub(r"\{(\w+):\w+\}", r"{\1}", route.path))
-        for route in app.routes
+        for route in _application(server).routes
         if isinstance(route, Route) and route.path not in {"/login/{token}", "/"}
         for method in route.methods or ()
         if method != "HEAD"
@@ -44,7 +53,8 @@ async def test_the_description_lists_every_route_that_there_is(shared_server: Li
         await shared_server.client.get("/openapi.json", headers=await _token(shared_server, "read"))
     ).json()
     listed = {(method, path) for path, item in described["paths"].items() for method in item}
-    assert listed == _routes(shared_server)
+    assert _sockets(shared_server) == {("get", "/ws")}
+    assert listed == _routes(shared_server) | _sockets(shared_server)
 
 
 async def test_the_description_is_sound(shared_server: LiveServer) -> None:

@@ -15,26 +15,21 @@ from starlette.responses import JSONResponse, Response
 from tidings.api.operation import Operation, Parameter, read_body
 from tidings.connecting import Connects
 from tidings.connections import (
-    DISCONNECTING,
-    NEEDS_REAUTH,
-    PARKED,
     Connection,
-    change_monitor,
     find_connection,
     list_connections,
     set_settings,
-    set_state,
 )
 from tidings.connectors import Connector, Polls, Receives, Registers
 from tidings.consent import missing_scopes
-from tidings.contracts import JobRequest, Principal
-from tidings.errors import Conflict, Rejected
+from tidings.contracts import Principal
+from tidings.errors import Rejected
 from tidings.grants import Grant, find_grant
 from tidings.history import Attempt
-from tidings.jobs import NEVER, request_job
+from tidings.jobs import NEVER
 from tidings.leaving import begin_leaving
 from tidings.provisioning import draft_of
-from tidings.schema import from_stored, grants, jobs, platform_webhooks, to_stored
+from tidings.schema import from_stored, grants, jobs, platform_webhooks
 from tidings.services import Services
 from tidings.watching import encourage
 
@@ -116,23 +111,7 @@ class _Handlers:
 
     async def sync(self, request: Request, principal: Principal) -> Response:
         """Ask for news."""
-
-        def ask(sql: Sql) -> None:
-            connection = find_connection(sql, request.path_params["id"], user_id=principal.user_id)
-            if connection.state in {NEEDS_REAUTH, DISCONNECTING}:
-                raise Conflict(f"This connection can't be synced: {connection.reason}")
-            now = self._services.clock.now()
-            at = to_stored(now)
-            if connection.state == PARKED:
-                set_state(sql, connection.id, "connected")
-                encourage(sql, connection, now)
-            change_monitor(sql, connection.id, is_urgent=True)
-            for kind in ("sync", "recover"):
-                job = JobRequest(kind, connection.id, platform=connection.platform, account=connection.id)
-                request_job(sql, connection.user_id, job, at)
-
-        await self._services.writer.run_unit(ask)
-        self._services.scheduler.wake()
+        await self._services.wishes.carry_out(principal.user_id, request.path_params["id"])
         return JSONResponse({"status": "asked"}, 202)
 
     async def change(self, request: Request, principal: Principal) -> Response:

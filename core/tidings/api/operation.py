@@ -83,12 +83,7 @@ async def _answer(operation: Operation, services: Services, request: Request) ->
             if decision is not None:
                 headers = decision.headers()
                 if not decision.allowed:
-                    return problem(
-                        429,
-                        "rate_limited",
-                        f"More than {decision.limit} requests. Try again in {decision.reset_seconds:.0f} s.",
-                        headers,
-                    )
+                    return problem(429, "rate_limited", decision.refusal, headers)
         response = await operation.handler(request, principal)
     except TidingsError as error:
         response = problem_of(error)

@@ -100,7 +100,7 @@ def _warnings(settings: Settings, rehearsal: Rehearsal, registered: set[str] | N
             "empty: every caller seems to be the proxy, and they share one limit. Name the proxy there."
         )
     if not rehearsal.transports:
-        yield "no transport is loaded, so nobody sees news live. Name one under plugins.transports: sse."
+        yield "no transport is loaded, so nobody sees news live. Name one under plugins.transports: sse or websocket."
     if not rehearsal.receivers:
         yield "no connector that takes webhooks is loaded. Name one under plugins.connectors."
     for receiver in rehearsal.receivers:

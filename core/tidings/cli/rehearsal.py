@@ -23,7 +23,9 @@ from tidings.metrics import Metrics
 from tidings.origins import Origins
 from tidings.outbound import Outbound
 from tidings.plugins import Loaded, LoadedPlugin, collect, load_plugins
+from tidings.ratelimit import RequestLimits
 from tidings.validation import near
+from tidings.wishes import Wishes
 from tidings.writer import Writer
 
 # The command line tells of failures itself.
@@ -113,6 +115,7 @@ def rehearse(settings: Settings) -> Rehearsal:
     database = Database(settings.database)  # opens nothing before it is used
     writer = Writer(database, health.component("database"), clock.monotonic)
     journal = SqlJournal(database, writer, clock)
+    limits = RequestLimits(api=None, sessions=None)
     origins = Origins(settings.server.public_url, settings.server.allowed_origins)
 
     def context(plugin: LoadedPlugin) -> Context:
@@ -124,6 +127,7 @@ def rehearse(settings: Settings) -> Rehearsal:
             journal=journal,
             streams=Fanout(journal, clock, SILENT, Metrics(), health),
             access=Gate(database, writer, clock, origins=origins, session_key=b""),
+            requests=Wishes(writer, clock, limits, wake=lambda: None),
             http=Outbound(),
         )
 

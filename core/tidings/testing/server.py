@@ -35,7 +35,7 @@ CONFIG = """\
 database: sqlite+aiosqlite:///tidings.db
 plugins:
   connectors: {github: {}}
-  transports: {sse: {}}
+  transports: {sse: {}, websocket: {}}
   bus: {local: {}}
   extras: {dashboard: {}}
 """

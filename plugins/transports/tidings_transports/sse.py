@@ -5,13 +5,11 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 from urllib.parse import parse_qs
 
 import anyio
-import anyio.lowlevel
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
@@ -20,10 +18,12 @@ from starlette.types import Receive, Scope, Send
 from tidings.asgi import Body, header
 from tidings.config import Duration
 from tidings.context import Context
-from tidings.contracts import Notice, Sink, Subscription, Transport
-from tidings.event import MESSAGE_TYPE, Cursor, Entry, Gap
+from tidings.contracts import Notice, Transport
+from tidings.event import Cursor, Entry, Gap
 from tidings.hooks import Options, Plugin, hookimpl
 from tidings.selection import parse_selection
+from tidings_transports.names import event_name
+from tidings_transports.pulse import PacedSink, Pulse
 
 _HEADERS = [
     (b"content-type", b"text/event-stream; charset=utf-8"),
@@ -31,8 +31,6 @@ _HEADERS = [
     (b"x-accel-buffering", b"no"),  # nginx: pass every byte on at once
 ]
 _HEARTBEAT = b": heartbeat\n\n"
-_STREAMS_PER_TURN = 250
-_TICKS = 4  # of a heartbeat: a stream that was quiet for three of them gets one in time
 
 
 def _path(name: str, summary: str, media_type: str, **more: Any) -> Mapping[str, Any]:
@@ -97,15 +95,6 @@ class SsePlugin(Plugin):
         return [Sse(self.options, context)]
 
 
-def event_name(entry: Entry) -> str:
-    """The SSE event name under which a browser's listener gets an entry."""
-    if entry.type == MESSAGE_TYPE:
-        return "message"
-    if entry.platform == "tidings":
-        return "token_refresh" if entry.type.startswith("org.tidings.token.") else "connection_status"
-    return "webhook_received" if entry.via in {"webhook", "streaming"} else "platform_sync"
-
-
 def named_frame(entry: Entry) -> bytes:
     """An entry as a frame with an `event:` line."""
     return b"id: %b\nevent: %b\ndata: %b\n\n" % (
@@ -125,18 +114,28 @@ def cursor_frame(cursor: Cursor) -> bytes:
     return b"id: %b\nevent: cursor\ndata: {}\n\n" % str(cursor).encode()
 
 
-class SseSink(Body, Sink):
+def closed_frame(reason: str) -> bytes:
+    """The last one, of a stream that the server ends."""
+    return b'event: closed\ndata: {"reason":"%b"}\n\n' % reason.encode()
+
+
+class SseSink(Body, PacedSink):
     """The server's end of one stream."""
 
     __slots__ = ("_cut", "_named", "frames", "quiet_ticks", "told_seq")
 
     def __init__(self, send: Send, cut: anyio.CancelScope, *, named: bool) -> None:
         super().__init__(send)
-        self.frames = 0  # when last looked
-        self.quiet_ticks = 0  # since then
-        self.told_seq = -1  # of the last cursor frame
         self._cut = cut
         self._named = named
+
+    def heartbeat(self) -> bytes:
+        """See `PacedSink.heartbeat`."""
+        return _HEARTBEAT
+
+    def position(self, cursor: Cursor) -> bytes:
+        """See `PacedSink.position`."""
+        return cursor_frame(cursor)
 
     def gap(self, gap: Gap, cursor: Cursor) -> bytes:
         """See `Sink.gap`."""
@@ -150,9 +149,8 @@ class SseSink(Body, Sink):
 
     async def finish(self, reason: str) -> None:
         """See `Sink.finish`."""
-        frame = b'event: closed\ndata: {"reason":"%b"}\n\n' % reason.encode()
         try:
-            await self.end(frame)
+            await self.end(closed_frame(reason))
         finally:
             # Ends the request: at once after the last frame, and also for a client that does not read.
             self._cut.cancel()
@@ -166,7 +164,7 @@ class Sse(Transport):
     def __init__(self, options: SseOptions, context: Context) -> None:
         self._options = options
         self._context = context
-        self._streams: dict[Subscription, SseSink] = {}
+        self._pulse = Pulse(context.clock, options.heartbeat)
 
     def routes(self) -> Sequence[BaseRoute]:
         """See `Transport.routes`."""
@@ -182,29 +180,7 @@ class Sse(Transport):
 
     async def run(self) -> None:
         """Keep silent streams alive."""
-        tick_seconds = self._options.heartbeat / _TICKS
-        while True:
-            await self._context.clock.sleep(tick_seconds)
-            for count, (subscription, sink) in enumerate(list(self._streams.items()), 1):
-                if sink.frames != subscription.frames:
-                    sink.frames = subscription.frames
-                    sink.quiet_ticks = 1  # at most
-                else:
-                    sink.quiet_ticks += 1
-                if sink.quiet_ticks >= _TICKS - 1 and self._beat(subscription, sink):
-                    sink.quiet_ticks = 0
-                if count % _STREAMS_PER_TURN == 0:
-                    await anyio.lowlevel.checkpoint()
-
-    def _beat(self, subscription: Subscription, sink: SseSink) -> bool:
-        cursor = subscription.cursor
-        if cursor.seq <= max(subscription.sent_seq, sink.told_seq):
-            return subscription.offer(_HEARTBEAT)
-        # The filter withheld something: without this the client would resume far behind.
-        if not subscription.offer(cursor_frame(cursor)):
-            return False
-        sink.told_seq = cursor.seq
-        return True
+        await self._pulse.run()
 
     async def stream(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one stream until the client or the server ends it."""
@@ -227,31 +203,18 @@ class Sse(Transport):
             try:
                 await sink.start(scope, _HEADERS)
                 opening = b"retry: %d\n\n" % (self._options.retry * 1000) + cursor_frame(subscription.cursor)
-                sink.told_seq = subscription.cursor.seq
+                self._pulse.add(subscription, sink)
                 await send({"type": "http.response.body", "body": opening, "more_body": True})
-                self._streams[subscription] = sink
                 subscription.start()
                 while (await receive())["type"] != "http.disconnect":
                     pass
             finally:
-                self._streams.pop(subscription, None)
+                self._pulse.remove(subscription)
                 subscription.close()
 
     async def _stats(self, request: Request) -> Response:
         principal = await self._context.access.require(request.scope, "read")
-        everyone = "admin" in principal.scopes
-        open_now = [one for one in self._streams if everyone or one.principal.user_id == principal.user_id]
-        states = Counter(one.state for one in open_now)
-        return JSONResponse(
-            {
-                "streams": len(open_now),
-                "users": len({one.principal.user_id for one in open_now}),
-                "live": states["live"],
-                "lagging": states["lagging"],
-                "reading": states["reading"],
-                "frames": sum(one.frames for one in open_now),
-            }
-        )
+        return JSONResponse(self._pulse.stats(principal))
 
     async def _health(self, _request: Request) -> Response:
         return JSONResponse({"status": "ok"})

@@ -31,6 +31,9 @@ class Door:
     async def enter_stream(self, scope: Scope) -> Principal:
         return await self.require(scope, "read")
 
+    def admits_page(self, scope: Scope) -> bool:
+        return True
+
     async def require(self, scope: Scope, right: str) -> Principal:
         word = Request(scope).headers.get("authorization", "")
         if not word:
@@ -51,6 +54,7 @@ def extra(clock) -> SandboxExtra:
         journal=nothing,
         streams=nothing,
         access=Door(),
+        requests=nothing,
         http=nothing,
     )
     (extra,) = SandboxPlugin(SandboxOptions(lively=False)).tidings_extras(context)
