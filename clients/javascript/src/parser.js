@@ -12,8 +12,7 @@
 export class Parser {
   /** What the stream last said to wait before reconnecting, in milliseconds. @type {number | undefined} */
   retryMs;
-  #rest = "";
-  #searched = 0; // of `#rest`; so a long line that comes in small pieces is not read over and over
+  /** @type {string[]} */ #pieces = []; // of a line that has not ended
   #afterReturn = false; // the last piece ended with a carriage return, whose line feed may follow
   #name = "";
   /** @type {string[]} */ #data = [];
@@ -27,17 +26,17 @@ export class Parser {
     if (!text) return;
     if (this.#afterReturn && text[0] === "\n") text = text.slice(1);
     this.#afterReturn = text.endsWith("\r");
-    this.#rest += text;
     let start = 0;
     const ends = /\r\n?|\n/g;
-    ends.lastIndex = this.#searched;
-    for (let end = ends.exec(this.#rest); end; end = ends.exec(this.#rest)) {
-      const frame = this.#line(this.#rest.slice(start, end.index));
+    for (let end = ends.exec(text); end; end = ends.exec(text)) {
+      this.#pieces.push(text.slice(start, end.index));
+      const line = this.#pieces.join("");
+      this.#pieces = [];
       start = ends.lastIndex;
+      const frame = this.#line(line);
       if (frame) yield frame;
     }
-    this.#rest = this.#rest.slice(start);
-    this.#searched = this.#rest.length;
+    if (start < text.length) this.#pieces.push(text.slice(start));
   }
 
   /** @param {string} line @returns {Frame | undefined} */

@@ -29,7 +29,9 @@ export function websocket(attempt) {
     const url = new URL("ws", base);
     url.protocol = url.protocol.replace("http", "ws");
     const socket = new WebSocket(url);
+    socket.onerror = () => {}; // a close follows, which says more
     let said = new TidingsError("unreachable", "The WebSocket broke.");
+    /** @type {number | undefined} */ let retryAfterMs;
 
     /** @param {Ending} ending */
     const end = (ending) => {
@@ -60,16 +62,16 @@ export function websocket(attempt) {
       else if (of === "subscribe") opened();
       else if (type === "error") {
         said = new TidingsError(code, message);
+        if (news.retry_after_seconds > 0) retryAfterMs = news.retry_after_seconds * 1000;
         // What precedes a close is told apart by its code; a refused subscription leaves the connection open.
         const ending = refusal(said);
         if (ending.final) end(ending);
       }
       if (type === "cursor" || (of === "subscribe" && cursor)) heard({ kind: "cursor", cursor });
     };
-    socket.onerror = () => {}; // a close follows, which says more
     socket.onclose = ({ code, reason }) => {
       if (said.code === "unreachable" && reason) said = new TidingsError(reason, `The server closed it: ${reason}.`);
-      end(CLOSES[code]?.(said) ?? { error: said });
+      end(CLOSES[code]?.(said) ?? { error: said, retryAfterMs });
     };
   });
 }
