@@ -202,6 +202,12 @@ export function refuse(response, status, code, headers = {}) {
   return say(response, status, { error: { code, message: `Refused: ${code}.` } }, headers);
 }
 
+/** As a server does that has gone. @param {Request} _ @param {Response} response */
+export function vanish(_, response) {
+  response.destroy();
+  return true;
+}
+
 /**
  * Until it is so. Fails after a while, which no test that passes waits for.
  * @param {() => unknown} condition

@@ -93,38 +93,38 @@ export interface TokenRequest {
 
 export interface Options {
   /** Where tidings is, `https://tidings.example.org`; a path is kept. By default the page's own origin. */
-  url?: string | URL;
+  url?: string | URL | undefined;
   /** An API token or a JWT, sent as `Authorization: Bearer`. Without any credentials the session cookie counts. */
-  token?: string;
+  token?: string | undefined;
   /** Gives a token when one is needed: at first, and each time that the last one is not accepted any more. */
-  getToken?: (request: TokenRequest) => string | Promise<string>;
+  getToken?: ((request: TokenRequest) => string | Promise<string>) | undefined;
   /** From `POST /api/tickets`, for a page that must not know a token. It serves one stream. */
-  ticket?: string;
+  ticket?: string | undefined;
   /** `auto` tries a WebSocket, then SSE where that does not come about. Default: `auto`. */
-  transport?: "auto" | Transport;
+  transport?: "auto" | Transport | undefined;
   /** A cursor: what came later is sent first. `"0"` is the oldest event kept; without it the stream begins now. */
-  after?: string;
+  after?: string | undefined;
   /** Only these CloudEvents types, `*` for any characters: `["com.github.pull_request*"]`. */
-  types?: string | readonly string[];
+  types?: string | readonly string[] | undefined;
   /** Only these platforms: `["github", "slack"]`. */
-  platforms?: string | readonly string[];
+  platforms?: string | readonly string[] | undefined;
   /** End the stream while the page is hidden, and make up for it afterwards. Default: `false`. */
-  pauseWhenHidden?: boolean;
+  pauseWhenHidden?: boolean | undefined;
   /**
    * Whether all tabs of this browser with the same url, filters and user use one stream (default: `true`). A text
    * names the user, where token and cookie don't tell. Needs Web Locks, so https or localhost.
    */
-  share?: boolean | string;
+  share?: boolean | string | undefined;
   /** The longest silence before a connection counts as dead, in milliseconds. Default: 45,000. */
-  silenceMs?: number;
+  silenceMs?: number | undefined;
   /** The first wait after a failure is at most this long, and doubles from there, in milliseconds. Default: 1,000. */
-  backoffMs?: number;
+  backoffMs?: number | undefined;
   /** The longest wait of that kind, in milliseconds. Default: 30,000. */
-  maxBackoffMs?: number;
+  maxBackoffMs?: number | undefined;
   /** How many events an iterator keeps for a slow reader before the stream pauses. Default: 1,000. */
-  buffer?: number;
+  buffer?: number | undefined;
   /** In place of the global one, for Node before version 22: that of the package `ws`. */
-  WebSocket?: typeof globalThis.WebSocket;
+  WebSocket?: typeof globalThis.WebSocket | undefined;
 }
 
 export interface Listeners {
