@@ -126,7 +126,7 @@ for (const transport of /** @type {Transport[]} */ (["sse", "websocket"])) {
     /** @type {(() => void)[]} */ const watching = [];
     t.mock.method(Date, "now", () => clock() + passed);
     t.mock.method(globalThis, "setTimeout", (/** @type {() => void} */ act, /** @type {number} */ ms, /** @type {any[]} */ ...rest) => {
-      const timer = later(act, ms, ...rest);
+      const timer = /** @type {any} */ (later(act, ms, ...rest));
       if (act.name !== "watch") return timer;
       watching.push(act);
       return timer.unref();
