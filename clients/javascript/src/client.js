@@ -54,7 +54,7 @@ export class Client {
     this.#credentials = new Credentials(options, this.#over.signal);
     this.#listening = new Listening(options.buffer ?? 1000, (stalled) => this.#stall(stalled));
     this.#pauseWhenHidden = options.pauseWhenHidden ?? false;
-    this.cursor = after;
+    this.cursor = after ?? undefined;
     const sharing = share && !ticket && "document" in globalThis && navigator.locks && "BroadcastChannel" in globalThis;
     void Promise.resolve().then(() => this.#begin(sharing ? share : false));
   }

@@ -19,7 +19,7 @@ import { Link } from "./link.js";
  */
 
 const ALIVE_MS = 5_000; // how often a leader without news says that it is there, while it hears its server
-const ANSWER_MS = 5_000; // what a leader has to answer in, before its tab counts as frozen
+const ANSWER_MS = 5_000; // what a leader has at most to answer in, before its tab counts as frozen
 
 export class Shared {
   #settings;
@@ -186,7 +186,7 @@ export class Shared {
       this.#turn.abort();
       this.#turn = new AbortController();
       this.#queue(true);
-    }, ANSWER_MS);
+    }, Math.min(ANSWER_MS, this.#settings.silenceMs));
   }
 
   #here() {
