@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -44,11 +45,11 @@ auth:
 plugins:
   connectors:
     github:
-  bus:
+CONNECTORS  bus:
     local:
   extras:
     dashboard:
-  transports:
+EXTRAS  transports:
 """
 _OPTIONS = {
     "sse": "    sse:\n      heartbeat: 300ms\n      retry: 100ms\n",
@@ -77,16 +78,21 @@ class Application:
 
     Attributes:
         pages: What to answer at which path, besides the client's files.
+        subject: Whom a JWT is for, where the page does not say.
     """
+
+    subject = ""
 
     def __init__(self) -> None:
         self.pages: dict[str, bytes] = {"/": b"<!doctype html><title>An application</title>"}
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
         self.origin = f"http://127.0.0.1:{self._server.server_port}"
 
-    def config(self) -> str:
+    def config(self, *, sandbox: bool = False) -> str:
         """A configuration of a server that lets its pages in, to be formatted with a port."""
         config = CONFIG.replace("ORIGIN", self.origin).replace("SECRET", SECRET)
+        config = config.replace("EXTRAS", "    sandbox:\n      lively: false\n" if sandbox else "")
+        config = config.replace("CONNECTORS", "    spotify:\n" if sandbox else "")
         return config + "".join(_OPTIONS[name] for name in TRANSPORTS)
 
     @contextmanager
@@ -100,11 +106,21 @@ class Application:
             thread.join()
             self._server.server_close()
 
+    def add_program(self, path: str, source: str) -> None:
+        """Answer at this path with a program of the client's folder, built as a bundler does."""
+        esbuild = CLIENT / "node_modules" / ".bin" / "esbuild"
+        mode = '--define:process.env.NODE_ENV="development"'  # where React says what is wrong
+        command = [esbuild, source, "--bundle", "--format=esm", "--jsx=automatic", mode]
+        done = subprocess.run(command, cwd=CLIENT, capture_output=True, check=False)
+        assert done.returncode == 0, done.stderr.decode()
+        self.pages[path] = done.stdout
+
     def answer(self, address: str) -> tuple[bytes, str] | None:
         """The body for this address and its media type, None where there is nothing."""
         parts = urlsplit(address)
         if parts.path == "/tidings-token":
-            return sign(parse_qs(parts.query)["user"][0]).encode(), "text/plain"
+            (user,) = parse_qs(parts.query).get("user", [self.subject])
+            return sign(user).encode(), "text/plain"
         if parts.path in self.pages:
             suffix = Path(parts.path).suffix or ".html"
             return self.pages[parts.path], _MEDIA_TYPES[suffix]

@@ -1,5 +1,6 @@
 /** React hooks on the client; React 18 or later. */
 
+export type { Client, Gap, Notice, Options, Status, TidingsEvent } from "./index.js";
 import type { Client, Gap, Notice, Options, Status, TidingsError, TidingsEvent } from "./index.js";
 
 export interface StreamOptions extends Omit<Options, "transport"> {
