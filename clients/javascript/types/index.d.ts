@@ -66,10 +66,11 @@ export interface Status {
    * by `close()` or because of `error`.
    */
   state: "connecting" | "live" | "waiting" | "paused" | "closed";
-  /** By what the events come, while they do. */
+  /** By what the events come, while they do; else null. */
   transport: Transport | null;
   /** Whether this client holds the stream of the browser, listens to another tab's, or has one of its own. */
   role: "leader" | "follower" | "alone";
+  /** Why it waits or is closed. */
   error: TidingsError | null;
   /** How long the wait is, in milliseconds; 0 in the other states. */
   retryInMs: number;
@@ -132,7 +133,9 @@ export interface Listeners {
   event: TidingsEvent;
   /** Events that can't be had any more. */
   gap: Gap;
+  /** Routine news, which no journal keeps. */
   notice: Notice;
+  /** The connection has come, gone, or changed its part. */
   status: Status;
   /** The position moved, also without an event: keep it, to come back with `after`. */
   cursor: string;

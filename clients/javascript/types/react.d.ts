@@ -8,8 +8,11 @@ export interface StreamOptions extends Omit<Options, "transport"> {
   limit?: number | undefined;
   /** `false` follows nothing, as long as nobody is signed in, say. Default: `true`. */
   enabled?: boolean | undefined;
+  /** Called with each event. */
   onEvent?: ((event: TidingsEvent) => void) | undefined;
+  /** Called with each gap. */
   onGap?: ((gap: Gap) => void) | undefined;
+  /** Called with routine news. */
   onNotice?: ((notice: Notice) => void) | undefined;
 }
 
@@ -18,6 +21,7 @@ export interface Stream {
   events: readonly TidingsEvent[];
   /** The last gap, null where there was none. */
   gap: Gap | null;
+  /** As the client's. */
   status: Status;
   /** Why the stream waits or has ended, null while it does neither. */
   error: TidingsError | null;
@@ -48,6 +52,7 @@ export interface Connection {
 export interface Connections {
   /** Undefined until they are known. */
   connections: readonly Connection[] | undefined;
+  /** Why they could not be had just now. */
   error: TidingsError | null;
   /** Ask for them again; news of a connection does that by itself. */
   refresh(): void;
@@ -61,6 +66,7 @@ export function useConnections(client: Client | null): Connections;
 export interface ServiceWorkerOptions {
   /** Of the script, on the page's own origin. */
   url: string | URL;
+  /** The pages that it serves; by default those beside the script. */
   scope?: string | undefined;
   /** Called with each message that the worker posts to the page. */
   onMessage?: ((data: any) => void) | undefined;
@@ -69,7 +75,9 @@ export interface ServiceWorkerOptions {
 export interface PageServiceWorker {
   /** `unsupported`: the browser has none, or the page is neither https nor localhost. */
   state: "unsupported" | "registering" | "ready" | "failed";
+  /** The browser's own object, null until there is one. */
   registration: ServiceWorkerRegistration | null;
+  /** Why it has failed. */
   error: Error | null;
   /** Whether a newer version waits for the pages of the old one to go. */
   updateReady: boolean;
