@@ -19,8 +19,6 @@ export class Server {
   hasWebSocket = true;
   accepts = new Set(["good"]);
   preamble = "";
-  /** How an SSE stream is written: whole frames, or any pieces. @type {(text: string) => (string | Uint8Array)[]} */
-  pieces = (text) => [text];
   /** Answers requests in their turn. @type {Whim[]} */
   whims = [];
   /** @type {Set<Stream>} */ streams = new Set();
@@ -124,7 +122,7 @@ export class Server {
   #stream(response, after, token) {
     response.writeHead(200, { "content-type": "text/event-stream; charset=utf-8" });
     response.socket?.setNoDelay(true);
-    const write = (/** @type {string} */ text) => this.pieces(text).forEach((piece) => response.write(piece));
+    const write = (/** @type {string} */ text) => response.write(text);
     /** @type {Stream} */
     const stream = {
       kind: "sse",
