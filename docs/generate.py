@@ -14,6 +14,7 @@ from typing import Final
 
 from generator.errors import errors_page
 from generator.events import events_page
+from generator.javascript import javascript_page
 from generator.markdown import table
 from generator.plugins import plugins_page
 from generator.routes import described, routes_page
@@ -67,6 +68,7 @@ def pages() -> dict[Path, str]:
         "events.md": events_page(api),
         "streams.md": streams_page(api),
         "plugins.md": plugins_page(),
+        "javascript.md": javascript_page(),
     }
     found = {
         REFERENCE / name: NOTICE + re.sub(r"\n{3,}", "\n\n", text).rstrip() + "\n"

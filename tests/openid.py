@@ -16,20 +16,15 @@ from typing import Any
 from urllib.parse import quote, urljoin
 
 import httpx
-import pytest
 
+import npm
 from connecting import Browser
 
 SOURCE = Path(__file__).parent / "oidc"
 FILES = ("package.json", "package-lock.json", "provider.js")
 # Of the standard's alphabet for secrets, what an encoding can get wrong.
 SECRET = "s e+c%41r:e/t&=?~"
-OLDEST_NODE = 20
-# What npm says where there is no way to its registry, and where that is out of order.
-NO_NETWORK = re.compile(
-    r"code (E(NOTFOUND|AI_AGAIN|CONNREFUSED|CONNRESET|NETUNREACH|HOSTUNREACH|TIMEDOUT|403|407|5\d\d)|"
-    r"ERR_SOCKET_TIMEOUT)"
-)
+WHAT = "the OpenID provider"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -148,7 +143,7 @@ def _found(pattern: str, page: str) -> str:
 
 def _installed(cache: Path) -> Path:
     """A folder with the provider and the packages it needs; made once for each state of `FILES`."""
-    _check_node()
+    npm.check_node(WHAT)
     sources = {name: (SOURCE / name).read_bytes() for name in FILES}
     folder = cache / hashlib.sha256(b"\0".join(sources.values())).hexdigest()[:16]
     if folder.is_dir():
@@ -158,7 +153,7 @@ def _installed(cache: Path) -> Path:
     try:
         for name, content in sources.items():
             (making / name).write_bytes(content)
-        _install(making)
+        npm.install(making, WHAT)
         making.rename(folder)
     except OSError:
         if not folder.is_dir():
@@ -166,29 +161,3 @@ def _installed(cache: Path) -> Path:
     finally:
         shutil.rmtree(making, ignore_errors=True)  # where another was faster, or it failed
     return folder
-
-
-def _check_node() -> None:
-    for command in ("node", "npm"):
-        if shutil.which(command) is None:
-            pytest.skip(f"there is no {command} here: the OpenID provider comes from npm")
-    version = subprocess.run(["node", "--version"], capture_output=True, text=True, check=True).stdout.strip()
-    if int(version.removeprefix("v").partition(".")[0]) < OLDEST_NODE:
-        pytest.skip(f"node {version} is too old for the OpenID provider: it needs {OLDEST_NODE} or later")
-
-
-def _install(folder: Path) -> None:
-    """Install what the lock file names.
-
-    Skips the test where there is no network.
-    """
-    flags = ["--ignore-scripts", "--prefer-offline", "--no-audit", "--no-fund"]
-    patience = ["--fetch-retries=1", "--fetch-retry-mintimeout=1000", "--fetch-timeout=15000"]
-    command = ["npm", "ci", *flags, *patience]
-    try:
-        done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False, timeout=60)
-    except subprocess.TimeoutExpired:
-        pytest.skip("npm could not install the OpenID provider within a minute")
-    if done.returncode != 0 and (failure := NO_NETWORK.search(done.stderr)):
-        pytest.skip(f"npm has no network to install the OpenID provider by: {failure[0]}")
-    assert done.returncode == 0, done.stderr
