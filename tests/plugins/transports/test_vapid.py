@@ -128,5 +128,5 @@ def test_a_subject_with_a_real_domain_will_do(subject: str) -> None:
     ],
 )  # fmt: skip
 def test_a_subject_that_nobody_can_be_reached_at_is_refused(subject: str) -> None:
-    with pytest.raises(ValueError, match="Write mailto:you@your-domain.org"):
+    with pytest.raises(ValueError, match="Write mailto:you@"):
         check_subject(subject)

@@ -87,7 +87,7 @@ def test_another_browser_reads_nothing() -> None:
     ids=["none", "short", "long", "compressed", "of no form", "off the curve", "zeros"],
 )
 def test_what_is_no_point_of_the_curve_is_no_key(key: bytes) -> None:
-    with pytest.raises(ValueError, match=r"P-256|[Pp]oint|curve"):
+    with pytest.raises(ValueError, match=r"P-256|[Pp]oint|curve|EC key"):
         read_public(key)
 
 
@@ -105,5 +105,5 @@ def test_base64url_reads_what_it_wrote_padded_or_not(data: bytes) -> None:
 
 @pytest.mark.parametrize("text", ["a+b/", "a b", "ä", "a", "=a", "a\n"])
 def test_what_is_not_base64url_is_refused(text: str) -> None:
-    with pytest.raises(ValueError):  # noqa: PT011 - the library's own words
+    with pytest.raises(ValueError):
         decode(text)
