@@ -54,6 +54,7 @@ class News:
         entries: The newest of it, oldest first; a burst has more than these.
         count: How much it is.
         sources: How much of it by platform and source: `{("github", "//github.com/octo/repo"): 7}`.
+        names: What people call the platforms: `{"github": "GitHub"}`.
         first: The place of the oldest. The same news tried again has the same; it may have grown meanwhile.
         last: The position that the device has reached once it was told.
     """
@@ -61,6 +62,7 @@ class News:
     entries: Sequence[Entry]
     count: int
     sources: Mapping[tuple[str, str], int]
+    names: Mapping[str, str]
     first: Cursor
     last: Cursor
 

@@ -63,6 +63,7 @@ class Pushing:
 
     Args:
         transport: Speaks to the push services.
+        names: What people call the platforms.
         journal: Where news is.
         writer: Writes.
         fanout: Knows what open pages have been sent.
@@ -77,6 +78,7 @@ class Pushing:
     def __init__(
         self,
         transport: Pushes,
+        names: Mapping[str, str],
         journal: SqlJournal,
         writer: Writer,
         fanout: Fanout,
@@ -89,6 +91,7 @@ class Pushing:
     ) -> None:
         self.transport = transport
         self.presence = Presence(clock)
+        self._names = names
         self._journal = journal
         self._writer = writer
         self._fanout = fanout
@@ -214,7 +217,8 @@ class Pushing:
                 break
         if first is None:
             return cursor, None
-        return cursor, News(tuple(shown), sources.total(), dict(sources.most_common()), first, cursor)
+        count, by_source = sources.total(), dict(sources.most_common())
+        return cursor, News(tuple(shown), count, by_source, self._names, first, cursor)
 
     def _was_seen(self, user_id: UserId, cursor: Cursor) -> bool:
         """Whether a page that its user looks at has shown everything up to `cursor`."""

@@ -210,12 +210,12 @@ async def _assemble(
         transports=offers.transports,
         extras=offers.extras,
         webhooks=_webhooks(settings, offers.connectors, ground, upkeep.arrivals),
-        pushing=_pushing(settings, offers.transports, ground),
+        pushing=_pushing(settings, offers, ground),
     )
 
 
-def _pushing(settings: Settings, transports: Sequence[Transport], ground: Ground) -> Pushing | None:
-    pushes = [one for one in transports if isinstance(one, Pushes)]
+def _pushing(settings: Settings, offers: _Offers, ground: Ground) -> Pushing | None:
+    pushes = [one for one in offers.transports if isinstance(one, Pushes)]
     if not pushes:
         return None
     if len(pushes) > 1:
@@ -224,6 +224,7 @@ def _pushing(settings: Settings, transports: Sequence[Transport], ground: Ground
     pushes[0].use_keys(load_push_keys(settings.database_path).keys)
     return Pushing(
         pushes[0],
+        {one.platform: one.display_name for one in offers.connectors},
         ground.journal,
         ground.writer,
         ground.fanout,

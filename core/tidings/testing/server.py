@@ -33,7 +33,7 @@ CONFIG = """\
 database: sqlite+aiosqlite:///tidings.db
 plugins:
   connectors: {github: {}}
-  transports: {sse: {}}
+  transports: {sse: {}, webpush: {}}
   bus: {local: {}}
   extras: {dashboard: {}}
 """
