@@ -20,8 +20,8 @@ _SHORTEST_TTL_SECONDS = 60.0  # WNS refuses 0, and nothing is delivered at once 
 _LONGEST_TTL_SECONDS = 30 * 86400.0  # what Mozilla and Apple cut it to
 
 
-def _subject(text: str) -> str:
-    return check_subject(text) if text else ""
+def _subject(text: str | None) -> str | None:
+    return check_subject(text.strip()) if text and text.strip() else None
 
 
 def _service(text: str) -> str:
@@ -45,7 +45,7 @@ class WebPushOptions(Options):
         allow_private: Sends to addresses of private networks too, and without TLS there. For tests alone.
     """
 
-    subject: Annotated[str, AfterValidator(_subject)] = ""
+    subject: Annotated[str | None, AfterValidator(_subject)] = None
     services: tuple[Annotated[str, AfterValidator(_service)], ...] = ()
     most_devices: Annotated[int, Field(ge=1, le=1000)] = 20
     gather: Duration = 2.0
@@ -68,7 +68,7 @@ class WebPushPlugin(Plugin):
         listed = [Service.parse(text) for text in (*BROWSERS, *options.services)]
         transport = WebPush(
             context,
-            Delivery(options.subject, int(options.ttl), options.urgency),
+            Delivery(options.subject or "", int(options.ttl), options.urgency),
             Services(listed, allow_private=options.allow_private),
             Sender(),
             allow_private=options.allow_private,

@@ -1,0 +1,524 @@
+"""News reaches devices whose pages are closed: each thing once, bursts as one, nothing lost."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import json
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from push_service import Browser, PushService, serving, until
+from tidings.accounts import User
+from tidings.contracts import Item
+from tidings.event import Event
+from tidings.testing.server import LiveServer, live_server
+from tidings.testing.streams import open_stream
+
+CONFIG = """\
+server: {{public_url: "https://tidings.example.org"}}
+database: sqlite+aiosqlite:///tidings.db
+limits: {{api: unlimited, sessions: unlimited}}
+plugins:
+  connectors: {{github: {{}}}}
+  transports:
+    sse: {{}}
+    webpush: {{services: ["localhost:{port}"], allow_private: true, gather: {gather}, pace: {pace}, most_devices: 3}}
+  bus: {{local: {{}}}}
+"""
+_numbers = itertools.count(1)
+
+
+@pytest.fixture
+async def service() -> AsyncIterator[PushService]:
+    async with serving() as service:
+        yield service
+        assert service.refused == []
+
+
+def config(service: PushService, *, gather: str = "10ms", pace: str = "0s") -> str:
+    return CONFIG.format(port=service.port, gather=gather, pace=pace)
+
+
+@pytest.fixture
+async def server(tmp_path: Path, service: PushService) -> AsyncIterator[LiveServer]:
+    async with live_server(tmp_path, config(service)) as running:
+        yield running
+
+
+class Person:
+    """A user of a server, with an API token."""
+
+    def __init__(self, server: LiveServer, user: User, token: str) -> None:
+        self.server, self.user, self.token = server, user, token
+
+    @classmethod
+    async def at(cls, server: LiveServer, name: str = "alice") -> Person:
+        user = await server.add_user(name)
+        return cls(server, user, await server.add_token(user))
+
+    async def ask(self, method: str, path: str, body: Any = None, *, status: int = 200) -> Any:
+        headers = {"authorization": f"Bearer {self.token}"}
+        answer = await self.server.client.request(method, path, json=body, headers=headers)
+        assert answer.status_code == status, answer.text
+        return answer.json() if answer.content else None
+
+    async def browser(self, service: PushService) -> Browser:
+        """A browser of theirs that has subscribed."""
+        browser = service.browser((await self.ask("GET", "/api/push/key"))["key"])
+        await self.ask("POST", "/api/push/subscriptions", browser.shown(), status=201)
+        return browser
+
+    async def devices(self) -> list[dict[str, Any]]:
+        found: list[dict[str, Any]] = (await self.ask("GET", "/api/push/subscriptions"))["subscriptions"]
+        return found
+
+    async def has_news(self, *titles: str, platform: str = "github", **data: Any) -> None:
+        """All of it in one transaction."""
+        events = [news(title, platform=platform, **data) for title in titles]
+        await self.server.services.journal.append(Item(self.user.id, events, via="webhook"))
+
+
+def news(title: str, *, platform: str = "github", repository: str = "octo/repo", **data: Any) -> Event:
+    return Event(
+        id=f"{platform}:{next(_numbers)}",
+        type=f"com.{platform}.push",
+        source=f"//{platform}.com/{repository}",
+        time=datetime(2026, 1, 1, tzinfo=UTC),
+        platform=platform,
+        data={"title": title, "repository": repository, "actor": {"name": "octocat"}, **data},
+    )
+
+
+async def test_one_event_is_one_notification_that_a_browser_can_show_by_itself(
+    server: LiveServer, service: PushService
+) -> None:
+    alice = await Person.at(server)
+    browser = await alice.browser(service)
+    await alice.has_news("3 commits pushed to main", text="Mend the roof", url="https://github.com/octo/repo")
+    (received,) = await browser.wait_for(1)
+    head = await server.services.journal.head(alice.user.id)
+    assert received.message["web_push"] == 8030
+    assert received.notification == {
+        "title": "3 commits pushed to main",
+        "body": "octocat · octo/repo\nMend the roof",
+        "navigate": f"https://tidings.example.org/?event={head}",
+        "lang": "en",
+        "dir": "auto",
+        "tag": f"tidings-{head}",
+        "silent": False,
+        "data": {
+            "cursor": str(head),
+            "count": 1,
+            "platform": "github",
+            "type": "com.github.push",
+            "url": "https://github.com/octo/repo",
+        },
+    }
+    assert received.headers["ttl"] == "86400"
+    assert received.headers["urgency"] == "normal"
+    assert len(received.topic) == 32
+    assert received.claims["sub"] == "https://tidings.example.org"
+    (device,) = await alice.devices()
+    await until_ok(alice)
+    assert (device["service"], device["label"]) == ("localhost", "localhost")
+
+
+async def until_ok(alice: Person, state: str = "ok") -> dict[str, Any]:
+    """Their one device, once it is in this state."""
+    deadline = asyncio.get_running_loop().time() + 20
+    while True:
+        found = await alice.devices()
+        if found and found[0]["state"] == state:
+            return found[0]
+        assert asyncio.get_running_loop().time() < deadline, found
+        await asyncio.sleep(0.01)
+
+
+async def test_a_burst_is_one_notification(server: LiveServer, service: PushService) -> None:
+    alice = await Person.at(server)
+    browser = await alice.browser(service)
+    await alice.has_news(*[f"Push {number}" for number in range(7)])
+    (received,) = await browser.wait_for(1)
+    assert received.notification["title"] == "7 new in octo/repo"
+    assert received.notification["body"].split("\n") == ["Push 6", "Push 5", "Push 4", "Push 3", "and 3 more"]
+    assert received.notification["data"]["count"] == 7
+    # Only what came since is told next.
+    await alice.has_news("Later")
+    assert (await browser.wait_for(2))[1].notification["title"] == "Later"
+
+
+async def test_every_device_has_a_place_of_its_own(server: LiveServer, service: PushService) -> None:
+    alice, bob = await Person.at(server), await Person.at(server, "bob")
+    first = await alice.browser(service)
+    await alice.has_news("One")
+    await first.wait_for(1)
+    second, bobs = await alice.browser(service), await bob.browser(service)
+    await alice.has_news("Two")
+    assert [one.notification["title"] for one in await first.wait_for(2)] == ["One", "Two"]
+    assert [one.notification["title"] for one in await second.wait_for(1)] == ["Two"]
+    await bob.has_news("Bob's")
+    assert [one.notification["title"] for one in await bobs.wait_for(1)] == ["Bob's"]
+    assert len(first.received) == 2
+
+
+async def test_a_restart_goes_on_from_where_each_device_stood(tmp_path: Path, service: PushService) -> None:
+    async with live_server(tmp_path, config(service)) as server:
+        alice = await Person.at(server)
+        browser = await alice.browser(service)
+        await alice.has_news("Before")
+        await browser.wait_for(1)
+        await until_ok(alice)
+    async with live_server(tmp_path, config(service).replace("webpush:", "# webpush:")) as server:
+        alice.server = server  # nothing pushes, and nothing is asked for
+        await alice.has_news("Meanwhile", "Meanwhile too")
+    async with live_server(tmp_path, config(service)) as server:
+        alice.server = server
+        received = await browser.wait_for(2)
+        assert [one.notification["data"]["count"] for one in received] == [1, 2]
+        await alice.has_news("After")
+        assert (await browser.wait_for(3))[2].notification["title"] == "After"
+        assert len(browser.received) == 3
+
+
+async def test_what_was_sent_when_the_server_died_replaces_itself(
+    tmp_path: Path, service: PushService
+) -> None:
+    """Between the push service's answer and the commit nobody can know; the same tag and topic make it one."""
+    browser_hold = asyncio.Event()
+    async with live_server(tmp_path, config(service)) as server:
+        alice = await Person.at(server)
+        browser = await alice.browser(service)
+        browser.hold = browser_hold
+        await alice.has_news("One", "Two")
+        await browser.wait_for(1)  # it has it; the server does not know yet, and stops
+    browser.hold = None
+    browser_hold.set()
+    async with live_server(tmp_path, config(service)) as server:
+        alice.server = server
+        await alice.has_news("Three")
+        await until(lambda: counts(browser) == [3] or sum(counts(browser)) == 3, "all three, once")
+        await alice.has_news("Four")
+        await until(lambda: sum(counts(browser)) == 4, "the fourth")
+    first, again = browser.taken[:2]
+    assert first.topic == again.topic
+    assert first.notification["tag"] == again.notification["tag"]
+
+
+def counts(browser: Browser) -> list[int]:
+    """How much each notification that is shown in the end tells of."""
+    return [one["data"]["count"] for one in browser.delivered.values()]
+
+
+async def test_news_is_told_once_however_often_the_push_service_fails(
+    server: LiveServer, service: PushService
+) -> None:
+    alice = await Person.at(server)
+    browser = await alice.browser(service)
+    browser.answers.extend(
+        [(503, {}, b'{"errno":202}'), (429, {"Retry-After": "0"}, b""), (500, {}, b"oops")]
+    )
+    await alice.has_news("One")
+    await browser.wait_for_tries(1)
+    await alice.has_news("Two")
+    await until(lambda: sum(counts(browser)) == 2, "both, once")
+    assert len({one.topic for one in browser.received}) == 1  # each try replaces the one before
+    device = await until_ok(alice)
+    assert (device["failures"], device["problem"], device["retry_at"]) == (0, "", None)
+
+
+async def test_a_push_service_that_asks_for_patience_gets_it(
+    server: LiveServer, service: PushService
+) -> None:
+    alice = await Person.at(server)
+    browser = await alice.browser(service)
+    browser.answers.append((429, {"Retry-After": "3600"}, b"slow down"))
+    await alice.has_news("One")
+    device = await until_ok(alice, "failing")
+    assert "asks for patience. It answered 429: slow down." in device["problem"]
+    wait = datetime.fromisoformat(device["retry_at"]) - server.services.clock.now()
+    assert 3500 < wait.total_seconds() < 3700
+    before = server.services.scheduler.next_due()
+    await alice.has_news("Two")  # makes nothing due any sooner
+    await server.services.scheduler.idle()
+    assert len(browser.received) == 1
+    assert server.services.scheduler.next_due() is not None
+    assert before is not None
+    # A test that is taken shows that the wait is over.
+    assert (await alice.ask("POST", f"/api/push/subscriptions/{device['id']}/test"))["outcome"] == "taken"
+    assert (await browser.wait_for(2))[1].notification["data"]["count"] == 2
+
+
+@pytest.mark.parametrize(
+    ("status", "body"),
+    [
+        (404, b""),
+        (410, b'{"reason":"Unregistered"}'),
+        (403, b"the VAPID credentials do not correspond to the credentials used to create the subscriptions"),
+        (400, b'{"reason":"VapidPkHashMismatch"}'),
+    ],
+)
+async def test_a_subscription_that_is_no_more_is_removed(
+    server: LiveServer, service: PushService, status: int, body: bytes
+) -> None:
+    alice = await Person.at(server)
+    browser = await alice.browser(service)
+    browser.answers.append((status, {}, body))
+    await alice.has_news("One")
+    deadline = asyncio.get_running_loop().time() + 20
+    while await alice.devices():
+        assert asyncio.get_running_loop().time() < deadline
+        await asyncio.sleep(0.01)
+    await alice.has_news("Two")
+    await server.services.scheduler.idle()
+    assert len(browser.received) == 1
+    (line,) = [line for line in server.logged if line["event"] == "push_subscription_removed"]
+    assert browser.token not in repr(line)
+    # The browser can subscribe anew, and is told what comes from now on.
+    await alice.ask("POST", "/api/push/subscriptions", browser.shown(), status=201)
+    await alice.has_news("Three")
+    assert [one.notification["title"] for one in await browser.wait_for(1)] == ["Three"]
+
+
+async def test_a_new_key_ends_what_was_subscribed_with_the_old_one(
+    tmp_path: Path, service: PushService
+) -> None:
+    async with live_server(tmp_path, config(service)) as server:
+        alice = await Person.at(server)
+        browser = await alice.browser(service)
+    (tmp_path / "tidings.push.key").unlink()
+    async with live_server(tmp_path, config(service)) as server:
+        alice.server = server
+        deadline = asyncio.get_running_loop().time() + 20
+        while await alice.devices():
+            assert asyncio.get_running_loop().time() < deadline
+            await asyncio.sleep(0.01)
+        answer = await alice.ask(
+            "POST", "/api/push/subscriptions", browser.shown(key=browser.key), status=409
+        )
+        assert "subscribe anew" in answer["error"]["message"]
+        anew = await alice.browser(service)
+        await alice.has_news("One")
+        await anew.wait_for(1)
+    assert browser.received == []
+
+
+async def test_an_old_key_kept_beside_a_new_one_still_serves(tmp_path: Path, service: PushService) -> None:
+    file = tmp_path / "tidings.push.key"
+    async with live_server(tmp_path, config(service)) as server:
+        alice = await Person.at(server)
+        old = await alice.browser(service)
+    file.write_text("new " + "A" * 43 + "\n" + file.read_text())
+    async with live_server(tmp_path, config(service)) as server:
+        alice.server = server
+        new = await alice.browser(service)
+        assert new.key != old.key
+        await alice.ask("POST", "/api/push/subscriptions", old.shown(key=old.key), status=200)
+        await alice.has_news("One")
+        await old.wait_for(1)
+        await new.wait_for(1)
+
+
+async def test_nothing_is_pushed_while_its_user_looks_at_a_page_that_shows_it(
+    server: LiveServer, service: PushService
+) -> None:
+    alice = await Person.at(server)
+    browser = await alice.browser(service)
+    async with open_stream(server.client, alice.token) as stream:
+        await alice.ask("POST", "/api/push/presence", {"visible": True, "page": "a"}, status=204)
+        await alice.has_news("Seen")
+        await stream.events(1)
+        head = str(await server.services.journal.head(alice.user.id))
+        deadline = asyncio.get_running_loop().time() + 20
+        while (await alice.devices())[0]["cursor"] != head:
+            assert asyncio.get_running_loop().time() < deadline
+            await asyncio.sleep(0.01)
+        assert browser.received == []
+        # A page that has gone out of view is no reader, though its stream is open still.
+        await alice.ask("POST", "/api/push/presence", {"visible": False, "page": "a"}, status=204)
+        await alice.has_news("Unseen")
+        assert [one.notification["title"] for one in await browser.wait_for(1)] == ["Unseen"]
+    # And a page in view without a stream shows nothing.
+    await alice.ask("POST", "/api/push/presence", {"visible": True, "page": "a"}, status=204)
+    await until(lambda: not server.services.fanout.subscriptions_of(alice.user.id), "the stream to end")
+    await alice.has_news("Lost")
+    assert (await browser.wait_for(2))[1].notification["title"] == "Lost"
+
+
+async def test_rules_choose_what_is_told(server: LiveServer, service: PushService) -> None:
+    alice = await Person.at(server)
+    browser = await alice.browser(service)
+    assert await alice.ask("GET", "/api/push/rules") == {
+        "enabled": True, "platforms": [], "types": [], "muted_platforms": [], "muted_types": [],
+    }  # fmt: skip
+    rules: Mapping[str, Any]
+    for rules in (
+        {"enabled": False},
+        {"platforms": ["slack"]},
+        {"types": ["com.slack.*"]},
+        {"muted_platforms": ["github"]},
+        {"muted_types": ["com.*.push"], "platforms": ["github"]},
+    ):
+        await alice.ask("PUT", "/api/push/rules", rules)
+        await alice.has_news(f"Withheld by {rules}")
+        head = str(await server.services.journal.head(alice.user.id))
+        deadline = asyncio.get_running_loop().time() + 20
+        while (await alice.devices())[0]["cursor"] != head:
+            assert asyncio.get_running_loop().time() < deadline
+            await asyncio.sleep(0.01)
+        assert browser.received == []
+    await alice.ask("PUT", "/api/push/rules", {"platforms": ["slack"], "muted_types": ["com.slack.typing"]})
+    await alice.server.services.journal.append(
+        Item(alice.user.id, [news("Withheld"), news("Told", platform="slack")], via="webhook")
+    )
+    (received,) = await browser.wait_for(1)
+    assert received.notification["title"] == "Told"
+    for wrong in ({"types": ["a b"]}, {"types": ["x"] * 51}, {"enabled": 1}, {"other": 1}, []):
+        await alice.ask("PUT", "/api/push/rules", wrong, status=400)
+
+
+async def test_the_test_button_says_what_the_push_service_said(
+    server: LiveServer, service: PushService
+) -> None:
+    alice = await Person.at(server)
+    browser = await alice.browser(service)
+    ((device,)) = await alice.devices()
+    path = f"/api/push/subscriptions/{device['id']}/test"
+    assert device["state"] == "new"
+    assert await alice.ask("POST", path) == {"outcome": "taken", "status": 201, "detail": ""}
+    assert browser.received[0].notification["title"] == "Notifications work"
+    assert browser.received[0].headers["urgency"] == "high"
+    assert (await alice.devices())[0]["state"] == "ok"
+    browser.answers.append((400, {"X-WNS-Status": "dropped"}, f"bad {browser.endpoint}".encode()))
+    told = await alice.ask("POST", path)
+    assert (told["outcome"], told["status"]) == ("refused", 400)
+    assert "x-wns-status: dropped" in told["detail"]
+    assert browser.token not in json.dumps(told)
+    browser.answers.append((410, {}, b""))
+    assert (await alice.ask("POST", path))["outcome"] == "gone"
+    assert await alice.devices() == []
+    await alice.ask("POST", path, status=404)
+
+
+async def test_a_push_service_that_finds_it_too_long_gets_the_least(
+    server: LiveServer, service: PushService
+) -> None:
+    alice = await Person.at(server)
+    browser = await alice.browser(service)
+    browser.answers.append((413, {}, b"too long"))
+    await alice.has_news("One", "Two", text="long " * 500)
+    (received,) = await browser.wait_for(1)
+    assert received.notification["title"] == "2 new"
+    assert received.topic == browser.received[0].topic
+    assert len(received.plaintext) < 200
+
+
+async def test_nobody_else_sees_or_touches_a_device(server: LiveServer, service: PushService) -> None:
+    alice, bob = await Person.at(server), await Person.at(server, "bob")
+    browser = await alice.browser(service)
+    ((device,)) = await alice.devices()
+    assert browser.token not in json.dumps(device)
+    assert await bob.devices() == []
+    await bob.ask("DELETE", f"/api/push/subscriptions/{device['id']}", status=404)
+    await bob.ask("POST", f"/api/push/subscriptions/{device['id']}/test", status=404)
+    assert len(await alice.devices()) == 1
+    await alice.ask("DELETE", f"/api/push/subscriptions/{device['id']}", status=204)
+    await alice.ask("DELETE", f"/api/push/subscriptions/{device['id']}", status=404)
+    await alice.has_news("One")
+    await server.services.scheduler.idle()
+    assert browser.received == []
+
+
+async def test_a_browser_belongs_to_who_subscribed_it_last(server: LiveServer, service: PushService) -> None:
+    alice, bob = await Person.at(server), await Person.at(server, "bob")
+    browser = await alice.browser(service)
+    await bob.ask("POST", "/api/push/subscriptions", browser.shown(label="The same"), status=201)
+    assert await alice.devices() == []
+    assert [one["label"] for one in await bob.devices()] == ["The same"]
+    await alice.has_news("Alice's")
+    await bob.has_news("Bob's")
+    assert [one.notification["title"] for one in await browser.wait_for(1)] == ["Bob's"]
+
+
+async def test_subscribing_again_changes_keys_and_keeps_the_place(
+    server: LiveServer, service: PushService
+) -> None:
+    alice = await Person.at(server)
+    browser = await alice.browser(service)
+    (before,) = await alice.devices()
+    shown = browser.shown(label="Kitchen")
+    assert (await alice.ask("POST", "/api/push/subscriptions", shown))["id"] == before["id"]
+    assert [one["label"] for one in await alice.devices()] == ["Kitchen"]
+    assert (await alice.ask("POST", "/api/push/subscriptions", browser.shown()))["label"] == "Kitchen"
+
+
+async def test_a_user_has_so_many_devices_and_no_more(server: LiveServer, service: PushService) -> None:
+    alice = await Person.at(server)
+    browsers = [await alice.browser(service) for _ in range(3)]
+    fourth = service.browser(browsers[0].key)
+    told = await alice.ask("POST", "/api/push/subscriptions", fourth.shown(), status=409)
+    assert "3 devices" in told["error"]["message"]
+    await alice.ask("POST", "/api/push/subscriptions", browsers[0].shown(), status=200)
+
+
+async def test_what_was_subscribed_by_a_right_ends_with_it(server: LiveServer, service: PushService) -> None:
+    alice = await Person.at(server)
+    other = Person(server, alice.user, await server.add_token(alice.user))
+    browser, kept = await alice.browser(service), await other.browser(service)
+    ended = await other.ask("GET", "/api/me")
+    assert ended
+    from tidings.api_tokens import list_tokens, revoke_token
+
+    tokens = await server.services.database.read(lambda sql: list_tokens(sql, alice.user.id))
+    await server.services.writer.run_unit(lambda sql: revoke_token(sql, tokens[0].id))
+    await alice.has_news("One")
+    await kept.wait_for(1)
+    await server.services.scheduler.idle()
+    assert browser.received == []
+    assert len(await other.devices()) == 1
+
+
+async def test_signing_out_ends_what_that_session_subscribed(
+    server: LiveServer, service: PushService
+) -> None:
+    from tidings.sessions import add_login_link
+
+    alice = await Person.at(server)
+    now = server.services.clock.now()
+    link = await server.services.writer.run_unit(lambda sql: add_login_link(sql, alice.user.id, now=now))
+    async with httpx.AsyncClient(base_url=server.url, trust_env=False) as page:
+        await page.get(f"/login/{link}")
+        cookie = page.cookies
+        csrf = (await page.get("/api/me")).json()["csrf"]
+        browser = service.browser((await page.get("/api/push/key")).json()["key"])
+        headers = {"x-csrf-token": csrf}
+        made = await page.post(
+            "/api/push/subscriptions", json=browser.shown(), headers=headers, cookies=cookie
+        )
+        assert made.status_code == 201
+        assert len(await alice.devices()) == 1
+        assert (await page.post("/api/logout", headers=headers)).status_code == 204
+    assert await alice.devices() == []
+
+
+async def test_no_address_stands_in_the_database_in_clear(tmp_path: Path, service: PushService) -> None:
+    async with live_server(tmp_path, config(service)) as server:
+        alice = await Person.at(server)
+        browser = await alice.browser(service)
+        browser.answers.append((500, {}, browser.endpoint.encode()))
+        await alice.has_news("One")
+        await browser.wait_for(1)
+        secrets = [browser.token, *browser.keys.shown().values()]
+        assert not any(secret in repr(server.logged) for secret in secrets)
+        metrics = server.services.metrics.expose().decode()
+        assert not any(secret in metrics for secret in secrets)
+        assert 'tidings_pushes_total{outcome="taken"} 1.0' in metrics
+    for file in tmp_path.glob("tidings.db*"):
+        content = file.read_bytes()
+        assert not any(secret.encode() in content for secret in secrets), file
