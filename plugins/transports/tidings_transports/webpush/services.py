@@ -197,9 +197,13 @@ def is_public(address: Address) -> bool:
         inner = _inner(address)
         if inner is not None:
             return is_public(inner)
+        if address not in _UNICAST:
+            return False
     return address.is_global and not address.is_multicast
 
 
+# All that is in use on the internet (RFC 4291 §2.4, IANA); Python takes some of the rest for global.
+_UNICAST = ipaddress.IPv6Network("2000::/3")
 _NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
 _COMPATIBLE = ipaddress.IPv6Network("::/96")
 
