@@ -5,19 +5,22 @@ from __future__ import annotations
 import asyncio
 import itertools
 import json
-from collections.abc import AsyncIterator, Mapping
-from datetime import UTC, datetime
+from collections.abc import AsyncIterator, Callable, Mapping
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import update
 
 from push_service import Browser, PushService, serving, until
 from tidings.accounts import User
 from tidings.api_tokens import list_tokens, revoke_token
 from tidings.contracts import Item
 from tidings.event import Event
+from tidings.schema import push_subscriptions, to_stored
 from tidings.sessions import add_login_link
+from tidings.testing.clock import FakeClock
 from tidings.testing.server import LiveServer, live_server
 from tidings.testing.streams import open_stream
 
@@ -523,3 +526,136 @@ async def test_no_address_stands_in_the_database_in_clear(tmp_path: Path, servic
     for file in tmp_path.glob("tidings.db*"):
         content = file.read_bytes()
         assert not any(secret.encode() in content for secret in secrets), file
+
+
+async def passing(clock: FakeClock, is_so: Callable[[], bool]) -> None:
+    """Let time pass, a second at a time, until something is so; others work in real time meanwhile."""
+    for _ in range(2000):
+        if is_so():
+            return
+        await clock.advance(1)
+        await asyncio.sleep(0.005)
+    raise AssertionError("It did not happen.")
+
+
+async def test_what_comes_close_together_is_gathered_and_devices_get_their_rest(
+    tmp_path: Path, service: PushService
+) -> None:
+    clock = FakeClock(datetime.now(UTC))
+    async with live_server(tmp_path, config(service, gather="2s", pace="30s"), clock=clock) as server:
+        alice = await Person.at(server)
+        browser = await alice.browser(service)
+        for title in ("One", "Two", "Three"):  # three commits, in less than two seconds
+            await alice.has_news(title)
+        await passing(clock, lambda: len(browser.taken) == 1)
+        assert browser.taken[0].notification["title"] == "3 new in octo/repo"
+        first = datetime.fromisoformat((await until_ok(alice))["last_pushed_at"])
+        await alice.has_news("Four")
+        await passing(clock, lambda: len(browser.taken) == 2)
+        at_head = str(await server.services.journal.head(alice.user.id))
+        while (device := await until_ok(alice))["cursor"] != at_head:
+            await asyncio.sleep(0.01)
+        assert (datetime.fromisoformat(device["last_pushed_at"]) - first).total_seconds() >= 30
+
+
+async def test_a_device_that_takes_nothing_for_two_weeks_is_removed(
+    server: LiveServer, service: PushService
+) -> None:
+    alice = await Person.at(server)
+    browser = await alice.browser(service)
+    browser.answers.append((500, {"Retry-After": "0"}, b""))
+    browser.answers.append((500, {}, b""))
+    long_ago = to_stored(server.services.clock.now() - timedelta(days=14))
+    await server.services.writer.run_unit(
+        lambda sql: sql.execute(update(push_subscriptions).values(failing_since=long_ago))
+    )
+    await alice.has_news("One")
+    deadline = asyncio.get_running_loop().time() + 20
+    while await alice.devices():
+        assert asyncio.get_running_loop().time() < deadline
+        await asyncio.sleep(0.01)
+    assert browser.taken == []
+
+
+async def test_what_is_the_operators_fault_is_in_the_health_and_removes_nothing(
+    server: LiveServer, service: PushService
+) -> None:
+    alice = await Person.at(server)
+    browser = await alice.browser(service)
+    browser.answers.append((403, {}, b'{"reason":"BadJwtToken"}'))
+    await alice.has_news("One")
+    device = await until_ok(alice, "failing")
+    health = await alice.ask("GET", "/api/health")
+    assert health["status"] == "degraded"
+    assert "check this machine's clock" in health["components"]["push"]["reason"]
+    assert "BadJwtToken" in device["problem"]
+    await alice.ask("POST", f"/api/push/subscriptions/{device['id']}/test")
+    assert (await alice.ask("GET", "/api/health"))["status"] == "ok"
+    await browser.wait_for(2)
+
+
+async def test_a_server_that_is_not_set_up_says_so_and_keeps_nothing(
+    tmp_path: Path, service: PushService
+) -> None:
+    bare = config(service).replace("https://tidings.example.org", "http://127.0.0.1:8080")
+    async with live_server(tmp_path, bare) as server:
+        alice = await Person.at(server)
+        told = await alice.ask("GET", "/api/push/key")
+        assert (told["ready"], len(told["key"])) == (False, 87)
+        assert "plugins.transports.webpush.subject" in told["problem"]
+        browser = service.browser(told["key"])
+        refused = await alice.ask("POST", "/api/push/subscriptions", browser.shown(), status=409)
+        assert refused["error"]["message"] == told["problem"]
+        health = await alice.ask("GET", "/api/health")
+        assert health["status"] == "ok"  # nothing is broken
+        assert health["push"]["problem"] == told["problem"]
+        assert "for tests; remove it" in health["push"]["warning"]
+        warned = [line for line in server.logged if line["event"] == "webpush_allows_private"]
+        assert [line["level"] for line in warned] == ["warning"]
+
+
+async def test_what_subscribed_while_it_was_set_up_waits_until_it_is_again(
+    tmp_path: Path, service: PushService
+) -> None:
+    async with live_server(tmp_path, config(service)) as server:
+        alice = await Person.at(server)
+        browser = await alice.browser(service)
+    bare = config(service).replace("https://tidings.example.org", "http://127.0.0.1:8080")
+    async with live_server(tmp_path, bare) as server:
+        alice.server = server
+        await alice.has_news("One")
+        await until(lambda: any(line.get("kind") == "push" for line in server.logged), "the job to run")
+        assert len(await alice.devices()) == 1
+        (device,) = await alice.devices()
+        await alice.ask("POST", f"/api/push/subscriptions/{device['id']}/test", status=409)
+    async with live_server(tmp_path, config(service)) as server:
+        await browser.wait_for(1)
+
+
+@pytest.mark.parametrize(
+    ("change", "status"),
+    [
+        ({"endpoint": "https://example.com/x"}, 400),
+        ({"endpoint": "http://169.254.169.254/latest"}, 400),
+        ({"endpoint": ""}, 400),
+        ({"endpoint": 1}, 400),
+        ({"endpoint": "https://fcm.googleapis.com/" + "x" * 2000}, 400),
+        ({"keys": {}}, 400),
+        ({"keys": {"p256dh": "AAAA", "auth": "AAAA"}}, 400),
+        ({"label": "x" * 101}, 400),
+        ({"label": "a\nb"}, 400),
+        ({"key": "AAAA"}, 409),
+        ({"other": 1}, 400),
+        ({"expirationTime": 1e15, "label": " Kitchen "}, 201),
+    ],
+)
+async def test_what_is_no_subscription_is_refused(
+    server: LiveServer, service: PushService, change: dict[str, Any], status: int
+) -> None:
+    alice = await Person.at(server)
+    browser = service.browser((await alice.ask("GET", "/api/push/key"))["key"])
+    told = await alice.ask("POST", "/api/push/subscriptions", browser.shown() | change, status=status)
+    assert len(await alice.devices()) == (status == 201)
+    assert browser.token not in json.dumps(told)
+    if status == 201:
+        assert told["label"] == "Kitchen"
