@@ -16,9 +16,10 @@ from sqlalchemy import update
 from push_service import Browser, PushService, serving, until
 from tidings.accounts import User
 from tidings.api_tokens import list_tokens, revoke_token
-from tidings.contracts import Item
-from tidings.event import Event
+from tidings.contracts import Item, Notice, Principal, Sink
+from tidings.event import Cursor, Entry, Event, Gap
 from tidings.schema import push_subscriptions, to_stored
+from tidings.selection import EVERYTHING
 from tidings.sessions import add_login_link
 from tidings.testing.clock import FakeClock
 from tidings.testing.server import LiveServer, live_server
@@ -360,6 +361,36 @@ async def test_nothing_is_pushed_while_its_user_looks_at_a_page_that_shows_it(
     assert (await browser.wait_for(2))[1].notification["title"] == "Lost"
 
 
+class Waiting(Sink):
+    """The end of a stream whose client has taken nothing yet."""
+
+    def offer(self, frame: bytes) -> None:
+        raise AssertionError("It was not started.")
+
+    def gap(self, gap: Gap, cursor: Cursor) -> bytes:
+        raise AssertionError("It was not started.")
+
+    def notice(self, notice: Notice) -> bytes:
+        return b""
+
+    async def finish(self, reason: str) -> None:
+        return
+
+
+async def test_a_page_in_view_that_has_not_got_it_yet_does_not_keep_it_from_devices(
+    server: LiveServer, service: PushService
+) -> None:
+    alice = await Person.at(server)
+    browser = await alice.browser(service)
+    principal = Principal(alice.user.id, "alice", "token", "token:0", frozenset({"read"}))
+    await server.services.fanout.open(
+        principal, Waiting(), after=None, selection=EVERYTHING, encode=Entry.cloudevent, transport="sse"
+    )
+    await alice.ask("POST", "/api/push/presence", {"visible": True}, status=204)
+    await alice.has_news("Unseen")
+    await browser.wait_for(1)
+
+
 async def test_rules_choose_what_is_told(server: LiveServer, service: PushService) -> None:
     alice = await Person.at(server)
     browser = await alice.browser(service)
@@ -520,6 +551,7 @@ async def test_no_address_stands_in_the_database_in_clear(tmp_path: Path, servic
         await browser.wait_for(1)
         secrets = [browser.token, *browser.keys.shown().values()]
         assert not any(secret in repr(server.logged) for secret in secrets)
+        await until_ok(alice)
         metrics = server.services.metrics.expose().decode()
         assert not any(secret in metrics for secret in secrets)
         assert 'tidings_pushes_total{outcome="taken"} 1.0' in metrics

@@ -121,7 +121,11 @@ def test_a_link_is_a_web_address_or_none(link: str, kept: str | None) -> None:
     assert shown(news(entry(title="x", url=link)))["data"].get("url") == kept
 
 
-_texts = st.text(max_size=4000) | st.text(alphabet='"\\\x01é€😀\u202e', min_size=500, max_size=4000)
+_texts = (
+    st.sampled_from(["\x01" * 3000, "😀" * 3000, '"é' * 1500])
+    | st.text(max_size=4000)
+    | st.text(alphabet='"\\\x01é€😀\u202e', min_size=500, max_size=4000)
+)
 _data = st.fixed_dictionaries(
     {},
     optional={
