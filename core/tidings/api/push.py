@@ -78,13 +78,6 @@ _RULES = {
 }
 
 
-class SubscriptionKeys(msgspec.Struct, frozen=True):
-    """`keys` of a browser's subscription, as `JSON.stringify` shows it."""
-
-    p256dh: str
-    auth: str
-
-
 class NewSubscription(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):
     """A browser's subscription as `JSON.stringify` shows it, with what tidings is to know beside it.
 
@@ -92,7 +85,16 @@ class NewSubscription(msgspec.Struct, frozen=True, forbid_unknown_fields=True, r
     """
 
     endpoint: Annotated[str, msgspec.Meta(max_length=2000)]
-    keys: SubscriptionKeys
+    keys: Annotated[
+        dict[str, str],
+        msgspec.Meta(
+            description="`p256dh` and `auth`, in base64url.",
+            extra_json_schema={
+                "required": ["p256dh", "auth"],
+                "properties": {"p256dh": _TEXT, "auth": _TEXT},
+            },
+        ),
+    ]
     expiration_time: float | None = None
     label: Annotated[str, msgspec.Meta(description="What you call the device, up to 100 characters.")] = ""
     key: Annotated[str, msgspec.Meta(max_length=200)] = ""
@@ -139,7 +141,7 @@ class _Handlers:
             raise Rejected(f"label has at most {_LONGEST_LABEL} printable characters.", status=400)
         subscription, is_new = await self._pushing.subscribe(
             principal,
-            {"endpoint": wish.endpoint, "p256dh": wish.keys.p256dh, "auth": wish.keys.auth},
+            {"endpoint": wish.endpoint, **{name: wish.keys.get(name, "") for name in ("p256dh", "auth")}},
             key=wish.key,
             label=label,
         )
