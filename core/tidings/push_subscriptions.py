@@ -199,8 +199,8 @@ def note_push(
     cursor: Cursor | None,
     pause_seconds: float | None,
     now: datetime,
-) -> bool:
-    """Keep how a push ended; False where the subscription has moved on or is no more, and nothing was kept.
+) -> None:
+    """Keep how a push ended; nothing is kept where the subscription has moved on meanwhile, or is no more.
 
     Args:
         sql: To the database.
@@ -226,7 +226,7 @@ def note_push(
         values["paused_until"] = at + round(pause_seconds * 1e6)
     if cursor is not None:
         values |= {"epoch": cursor.epoch, "seq": cursor.seq}
-    return sql.execute(_still(subscription).values(values)).rowcount == 1
+    sql.execute(_still(subscription).values(values))
 
 
 def _still(subscription: PushSubscription) -> Any:

@@ -18,11 +18,11 @@ from typing import Final
 from sqlalchemy import Connection
 from structlog.typing import FilteringBoundLogger
 
-from tidings.contracts import Clock, Principal, Selection
+from tidings.contracts import Clock, Item, Principal, Selection
 from tidings.devices import Fate, News, Pushed, Pushes
 from tidings.discretion import redact, use_secrets
 from tidings.errors import Conflict, NotFound, Unavailable
-from tidings.event import Cursor, Entry, UserId
+from tidings.event import OWN_PLATFORM, Cursor, Entry, Event, UserId
 from tidings.fanout import Fanout
 from tidings.health import Component
 from tidings.jobs import Ended, Job, request_jobs
@@ -101,6 +101,7 @@ class Pushing:
         self._metrics = metrics
         self._health = health
         self._retries = Retries(random)
+        self._blocked: dict[str, str] = {}  # why, by push service
         self._users: set[UserId] = set()  # who have, or had, a device
         self._pending: set[UserId] = set()
         self._waiting = asyncio.Event()
@@ -239,9 +240,8 @@ class Pushing:
         if fate is Fate.GONE:
             await self._remove(subscription, detail)
             return None
-        if fate is Fate.TAKEN:
-            self._health.up()
-        else:
+        self._judge_service(subscription.service, fate, detail)
+        if fate is not Fate.TAKEN:
             self._log.warning(
                 "push_failed",
                 subscription=subscription.id,
@@ -251,8 +251,6 @@ class Pushing:
                 status=pushed.status,
                 reason=detail,
             )
-        if fate is Fate.BLOCKED:
-            self._health.down(detail)
         again_seconds = None
         if cursor is not None and fate in {Fate.LATER, Fate.BLOCKED}:
             failure = Unavailable(detail, pushed.retry_after_seconds)
@@ -269,7 +267,19 @@ class Pushing:
         )
         return again_seconds
 
+    def _judge_service(self, service: str, fate: Fate, detail: str) -> None:
+        """Be down while a push service refuses this installation itself."""
+        if fate is Fate.BLOCKED:
+            self._blocked[service] = detail
+        elif fate is Fate.TAKEN:
+            self._blocked.pop(service, None)
+        if self._blocked:
+            self._health.down(" ".join(f"{name}: {reason}" for name, reason in self._blocked.items()))
+        else:
+            self._health.up()
+
     async def _remove(self, subscription: PushSubscription, reason: str) -> None:
+        """Remove a subscription that leads nowhere, and tell its user."""
         self._log.info(
             "push_subscription_removed",
             subscription=subscription.id,
@@ -277,9 +287,13 @@ class Pushing:
             service=subscription.service,
             reason=reason,
         )
-        await self._writer.run_unit(
-            partial(remove_subscription, user_id=subscription.user_id, subscription_id=subscription.id)
-        )
+        event = _removed(subscription, reason, self._clock.now())
+
+        def work(sql: Connection) -> tuple[None, Sequence[Item]]:
+            was_there = remove_subscription(sql, subscription.user_id, subscription.id)
+            return None, [Item(subscription.user_id, [event], via="api")] if was_there else []
+
+        await self._journal.commit(work)
 
     # --- what users do ---
 
@@ -363,6 +377,22 @@ class Pushing:
         if pushed.fate is Fate.TAKEN:
             self.look_for({user_id})  # what has waited need not wait any longer
         return Pushed(pushed.fate, pushed.status, redact(pushed.detail))
+
+
+def _removed(subscription: PushSubscription, reason: str, now: datetime) -> Event:
+    return Event(
+        id=f"tidings:{subscription.id}:removed",
+        type="org.tidings.push.removed",
+        source=f"/api/push/subscriptions/{subscription.id}",
+        time=now,
+        platform=OWN_PLATFORM,
+        data={
+            "title": f"{subscription.label} gets no notifications any more",
+            "text": f"{reason} Open tidings there, and it subscribes anew.",
+            "url": "",
+            "service": subscription.service,
+        },
+    )
 
 
 def _is_given_up(subscription: PushSubscription, now: datetime) -> bool:

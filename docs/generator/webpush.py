@@ -24,7 +24,8 @@ _FATES: Final = {
     "an hour. After 14 days of nothing else the subscription is removed.",
     Fate.BLOCKED: "This server's own fault: tried again likewise, nothing is removed, and the component `push` is down "
     "in `GET /api/health`.",
-    Fate.GONE: "The subscription is removed. The browser makes a new one when its page is opened next.",
+    Fate.GONE: "The subscription is removed, and its user told by an event `org.tidings.push.removed`, which their other "
+    "devices get too. The browser makes a new one when its page is opened next.",
 }
 _FIELDS: Final = (
     ("`web_push`", "`8030`: a declarative message, which browsers that know it show without a script"),
@@ -92,7 +93,7 @@ def web_push_page() -> str:
         "`/api/push/`: [Routes](routes.md). Its options: [Configuration](config.md).\n\n"
         "## Who is told of what\n\n"
         "Each device has a cursor on its user's journal. What is new behind it, and let through by the "
-        "user's rules, is pushed as one notification, at most every `pace`, once no more has come for `gather`. The "
+        "user's rules, is pushed as one notification, `gather` after the first of it, and at most every `pace`. The "
         f"cursor moves on when the push service has taken it. A page that is in view says so by `POST "
         f"/api/push/presence` every {HOLDS_SECONDS / 2:.0f} s: its word holds for {HOLDS_SECONDS:.0f} s, and what its "
         "stream has been sent meanwhile is not pushed.\n\n"

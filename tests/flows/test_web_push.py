@@ -285,6 +285,12 @@ async def test_a_subscription_that_is_no_more_is_removed(
     while await alice.devices():
         assert asyncio.get_running_loop().time() < deadline
         await asyncio.sleep(0.01)
+    # It is told where they look.
+    page = await alice.ask("GET", "/api/events")
+    assert [event["type"] for event in page["events"]] == ["com.github.push", "org.tidings.push.removed"]
+    told = page["events"][1]["data"]
+    assert told["title"] == "localhost gets no notifications any more"
+    assert told["text"].endswith("Open tidings there, and it subscribes anew.")
     await alice.has_news("Two")
     await settled(server, service)
     assert len(browser.received) == 1
