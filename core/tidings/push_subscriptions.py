@@ -44,6 +44,7 @@ class PushSubscription:
         pushed_at: When the push service took something last.
         status: Its last answer; 0 for none.
         failures: Since it took something.
+        failing_since: Since when every push has ended with `LATER`.
         problem: Why the last push failed; "" where it did not.
         paused_until: Before that nothing is pushed: the last push failed.
     """
@@ -213,13 +214,11 @@ def note_push(
     at = to_stored(now)
     values: dict[str, Any] = {"tried_at": at, "status": pushed.status}
     if pushed.fate is Fate.TAKEN:
-        values |= {"pushed_at": at, "failures": 0, "failing_since": None, "problem": ""}
+        values |= {"pushed_at": at, "failures": 0, "problem": ""}
     else:
-        values |= {
-            "failures": _table.c.failures + 1,
-            "failing_since": func.coalesce(_table.c.failing_since, at),
-            "problem": pushed.detail[:_LONGEST_DETAIL],
-        }
+        values |= {"failures": _table.c.failures + 1, "problem": pushed.detail[:_LONGEST_DETAIL]}
+    # Of a push service that refuses just this, or this installation, the subscription may be as good as ever.
+    values["failing_since"] = func.coalesce(_table.c.failing_since, at) if pushed.fate is Fate.LATER else None
     if pushed.fate is Fate.TAKEN or cursor is not None:
         values["paused_until"] = None
     elif pause_seconds is not None:

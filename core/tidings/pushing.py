@@ -55,6 +55,7 @@ _LONGEST_RUN_SECONDS: Final = 120.0
 _USERS_AT_ONCE: Final = 200
 _RETRY_SECONDS: Final = 5.0
 _GIVE_UP_SECONDS: Final = 14 * 86400.0
+_FEWEST_TRIES: Final = 20  # in that time: most of it this server may have been off
 _OTHER_KEY: Final = "It was subscribed with a key that this installation no longer has."
 
 
@@ -397,4 +398,8 @@ def _removed(subscription: PushSubscription, reason: str, now: datetime) -> Even
 
 def _is_given_up(subscription: PushSubscription, now: datetime) -> bool:
     since = subscription.failing_since
-    return since is not None and (now - since).total_seconds() >= _GIVE_UP_SECONDS
+    return (
+        since is not None
+        and (now - since).total_seconds() >= _GIVE_UP_SECONDS
+        and subscription.failures >= _FEWEST_TRIES
+    )

@@ -24,8 +24,8 @@ _FATES: Final = {
     "an hour. After 14 days of nothing else the subscription is removed.",
     Fate.BLOCKED: "This server's own fault: tried again likewise, nothing is removed, and the component `push` is down "
     "in `GET /api/health`.",
-    Fate.GONE: "The subscription is removed, and its user told by an event `org.tidings.push.removed`, which their other "
-    "devices get too. The browser makes a new one when its page is opened next.",
+    Fate.GONE: "The subscription is removed, and its user told by an event `org.tidings.push.removed`, which their "
+    "other devices get too. The browser makes a new one when its page is opened next.",
 }
 _FIELDS: Final = (
     ("`web_push`", "`8030`: a declarative message, which browsers that know it show without a script"),

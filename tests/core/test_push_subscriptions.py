@@ -113,7 +113,8 @@ async def test_health_says_what_became_of_pushes(store: Store) -> None:
     assert failing.paused_until is not None
     assert (failing.paused_until - store.clock.now()).total_seconds() == 120
     await note(store, subscription, Fate.BLOCKED)  # a test that fails too
-    assert (await found(store, subscription)).paused_until == failing.paused_until
+    blocked = await found(store, subscription)
+    assert (blocked.paused_until, blocked.failing_since) == (failing.paused_until, None)
     await note(store, subscription, Fate.TAKEN, cursor=Cursor("e", 6))
     well = await found(store, subscription)
     assert (well.state, well.failures, well.failing_since, well.paused_until) == ("ok", 0, None, None)

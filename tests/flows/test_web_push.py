@@ -134,15 +134,28 @@ async def test_one_event_is_one_notification_that_a_browser_can_show_by_itself(
     assert (device["service"], device["label"]) == ("localhost", "localhost")
 
 
-async def until_ok(alice: Person, state: str = "ok") -> dict[str, Any]:
-    """Their one device, once it is in this state."""
+async def until_devices(
+    alice: Person, are_so: Callable[[list[dict[str, Any]]], bool]
+) -> list[dict[str, Any]]:
+    """Their devices, once they are so."""
     deadline = asyncio.get_running_loop().time() + 20
-    while True:
-        found = await alice.devices()
-        if found and found[0]["state"] == state:
-            return found[0]
+    while not are_so(found := await alice.devices()):
         assert asyncio.get_running_loop().time() < deadline, found
         await asyncio.sleep(0.01)
+    return found
+
+
+async def until_ok(alice: Person, state: str = "ok") -> dict[str, Any]:
+    """Their one device, once it is in this state."""
+    (device,) = await until_devices(alice, lambda found: [one["state"] for one in found] == [state])
+    return device
+
+
+async def until_told(alice: Person) -> dict[str, Any]:
+    """Their one device, once it has reached the head of the journal."""
+    head = str(await alice.server.services.journal.head(alice.user.id))
+    (device,) = await until_devices(alice, lambda found: [one["cursor"] for one in found] == [head])
+    return device
 
 
 async def test_a_burst_is_one_notification(server: LiveServer, service: PushService) -> None:
@@ -281,10 +294,7 @@ async def test_a_subscription_that_is_no_more_is_removed(
     browser = await alice.browser(service)
     browser.answers.append((status, {}, body))
     await alice.has_news("One")
-    deadline = asyncio.get_running_loop().time() + 20
-    while await alice.devices():
-        assert asyncio.get_running_loop().time() < deadline
-        await asyncio.sleep(0.01)
+    await until_devices(alice, lambda devices: not devices)
     # It is told where they look.
     page = await alice.ask("GET", "/api/events")
     assert [event["type"] for event in page["events"]] == ["com.github.push", "org.tidings.push.removed"]
@@ -311,10 +321,7 @@ async def test_a_new_key_ends_what_was_subscribed_with_the_old_one(
     (tmp_path / "tidings.push.key").unlink()
     async with live_server(tmp_path, config(service)) as server:
         alice.server = server
-        deadline = asyncio.get_running_loop().time() + 20
-        while await alice.devices():
-            assert asyncio.get_running_loop().time() < deadline
-            await asyncio.sleep(0.01)
+        await until_devices(alice, lambda devices: not devices)
         answer = await alice.ask(
             "POST", "/api/push/subscriptions", browser.shown(key=browser.key), status=409
         )
@@ -350,11 +357,7 @@ async def test_nothing_is_pushed_while_its_user_looks_at_a_page_that_shows_it(
         await alice.ask("POST", "/api/push/presence", {"visible": True, "page": "a"}, status=204)
         await alice.has_news("Seen")
         await stream.events(1)
-        head = str(await server.services.journal.head(alice.user.id))
-        deadline = asyncio.get_running_loop().time() + 20
-        while (await alice.devices())[0]["cursor"] != head:
-            assert asyncio.get_running_loop().time() < deadline
-            await asyncio.sleep(0.01)
+        await until_told(alice)
         assert browser.received == []
         # A page that has gone out of view is no reader, though its stream is open still.
         await alice.ask("POST", "/api/push/presence", {"visible": False, "page": "a"}, status=204)
@@ -413,11 +416,7 @@ async def test_rules_choose_what_is_told(server: LiveServer, service: PushServic
     ):
         await alice.ask("PUT", "/api/push/rules", rules)
         await alice.has_news(f"Withheld by {rules}")
-        head = str(await server.services.journal.head(alice.user.id))
-        deadline = asyncio.get_running_loop().time() + 20
-        while (await alice.devices())[0]["cursor"] != head:
-            assert asyncio.get_running_loop().time() < deadline
-            await asyncio.sleep(0.01)
+        await until_told(alice)
         assert browser.received == []
     await alice.ask("PUT", "/api/push/rules", {"platforms": ["slack"], "muted_types": ["com.slack.typing"]})
     await alice.server.services.journal.append(
@@ -590,9 +589,7 @@ async def test_what_comes_close_together_is_gathered_and_devices_get_their_rest(
         first = datetime.fromisoformat((await until_ok(alice))["last_pushed_at"])
         await alice.has_news("Four")
         await passing(clock, lambda: len(browser.taken) == 2)
-        at_head = str(await server.services.journal.head(alice.user.id))
-        while (device := await until_ok(alice))["cursor"] != at_head:
-            await asyncio.sleep(0.01)
+        device = await until_told(alice)
         assert (datetime.fromisoformat(device["last_pushed_at"]) - first).total_seconds() >= 30
 
 
@@ -605,14 +602,11 @@ async def test_a_device_that_takes_nothing_for_two_weeks_is_removed(
     browser.answers.append((500, {}, b""))
     long_ago = to_stored(server.services.clock.now() - timedelta(days=14))
     await server.services.writer.run_unit(
-        lambda sql: sql.execute(update(push_subscriptions).values(failing_since=long_ago))
+        lambda sql: sql.execute(update(push_subscriptions).values(failing_since=long_ago, failures=19))
     )
     await alice.has_news("One")
-    deadline = asyncio.get_running_loop().time() + 20
-    while await alice.devices():
-        assert asyncio.get_running_loop().time() < deadline
-        await asyncio.sleep(0.01)
-    assert browser.taken == []
+    await until_devices(alice, lambda devices: not devices)
+    assert [one.status for one in browser.received] == [500, 500]
 
 
 async def test_what_is_the_operators_fault_is_in_the_health_and_removes_nothing(
