@@ -20,6 +20,7 @@ from generator.plugins import plugins_page
 from generator.routes import described, routes_page
 from generator.settings import all_options, config_page
 from generator.streams import streams_page
+from generator.webpush import web_push_page
 from prometheus_client.metrics import MetricWrapperBase
 
 from tidings.cli.reference import command_reference
@@ -69,6 +70,7 @@ def pages() -> dict[Path, str]:
         "streams.md": streams_page(api),
         "plugins.md": plugins_page(),
         "javascript.md": javascript_page(),
+        "web-push.md": web_push_page(),
     }
     found = {
         REFERENCE / name: NOTICE + re.sub(r"\n{3,}", "\n\n", text).rstrip() + "\n"

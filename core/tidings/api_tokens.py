@@ -15,6 +15,7 @@ from tidings.contracts import Principal
 from tidings.errors import Denied, NotFound, Rejected
 from tidings.event import UserId
 from tidings.facts import RIGHTS_CHANGED, increase
+from tidings.push_subscriptions import remove_made_by
 from tidings.schema import api_tokens, from_stored, to_stored, users
 from tidings.sessions import digest
 
@@ -123,7 +124,7 @@ def list_tokens(connection: Connection, user_id: UserId | None = None) -> Sequen
 
 
 def revoke_token(connection: Connection, token_id: int, *, user_id: UserId | None = None) -> None:
-    """End a token and the streams that live by it.
+    """End a token, with the streams and the push subscriptions that live by it.
 
     Args:
         connection: To the database.
@@ -135,4 +136,5 @@ def revoke_token(connection: Connection, token_id: int, *, user_id: UserId | Non
     """
     if not remove_owned(connection, api_tokens, token_id, user_id):
         raise NotFound(f"There is no token {token_id}. List them: tidings token list.")
+    remove_made_by(connection, f"token:{token_id}")
     increase(connection, RIGHTS_CHANGED)

@@ -13,7 +13,7 @@ from starlette.routing import Route, WebSocketRoute
 from starlette.types import ASGIApp, Receive, Scope, Send
 from structlog.typing import FilteringBoundLogger
 
-from tidings.api import account, connections, consent, events, greeting, messages, provisioning, status
+from tidings.api import account, connections, consent, events, greeting, messages, provisioning, push, status
 from tidings.api.operation import Operation, problem, problem_of
 from tidings.discretion import begin_discretion
 from tidings.errors import TidingsError
@@ -35,6 +35,7 @@ def operations(services: Services) -> list[Operation]:
         *messages.operations(
             services, Messages(services.journal, services.writer, services.scheduler, services.clock)
         ),
+        *([] if services.pushing is None else push.operations(services, services.pushing)),
     ]
 
 

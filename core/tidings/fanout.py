@@ -139,6 +139,11 @@ class Fanout:
         watch = self._watches.get(user_id)
         return watch is not None and bool(watch.subscriptions)
 
+    def subscriptions_of(self, user_id: UserId) -> list[LiveSubscription]:
+        """A user's open streams at this node."""
+        watch = self._watches.get(user_id)
+        return [] if watch is None else list(watch.subscriptions)
+
     def count_frames(self) -> None:
         """Bring the metric of frames up to date; counting each as it is sent would cost more than sending it."""
         for subscription in self.subscriptions():

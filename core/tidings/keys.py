@@ -1,8 +1,9 @@
 """The key files beside the database.
 
-`tidings.db` has `tidings.vault.key` (encrypts secrets at rest) and `tidings.session.key` (signs the CSRF
-tokens of sessions). The first start makes them, readable by their owner alone. A backup of the database
-needs the vault key too, or its secrets are lost.
+`tidings.db` has `tidings.vault.key` (encrypts secrets at rest), `tidings.session.key` (signs the CSRF
+tokens of sessions) and, where news is pushed to devices, `tidings.push.key` (push services know the installation by
+it). The first start makes them, readable by their owner alone. A backup of the database needs the vault key
+too, or its secrets are lost, and the push key, or every device must subscribe anew.
 
 A key file has one key a line, `ID KEY`: an id of up to 16 letters and digits and 32 bytes in base64url. The
 first line is the active key, the others still open what they sealed. Lines that begin with `#` are comments.
@@ -54,6 +55,11 @@ def vault_key_path(database: Path) -> Path:
 def session_key_path(database: Path) -> Path:
     """Where the sessions' key lies for the database file `database`."""
     return database.with_name(f"{database.stem}.session.key")
+
+
+def push_key_path(database: Path) -> Path:
+    """Where the keys that push services know the installation by lie for the database file `database`."""
+    return database.with_name(f"{database.stem}.push.key")
 
 
 def load_vault_keys(database: Path, *, environment: Mapping[str, str], secrets_exist: bool) -> KeyRing:
@@ -181,6 +187,15 @@ def load_session_key(database: Path) -> bytes:
     """
     ring = _load_or_create(session_key_path(database), purpose="session")
     return ring.keys[ring.active_id]
+
+
+def load_push_keys(database: Path) -> KeyRing:
+    """The keys that push services know the installation by, made if there are none; the active one is for new devices.
+
+    Raises:
+        ConfigError: The file can't be used, or others could read it.
+    """
+    return _load_or_create(push_key_path(database), purpose="push")
 
 
 def _load_or_create(path: Path, *, purpose: str) -> KeyRing:

@@ -61,6 +61,12 @@ class Metrics:
             ["provider", "outcome"],
             registry=self._registry,
         )
+        self.pushes = Counter(
+            "tidings_pushes",
+            "Notifications pushed to devices, by outcome.",
+            ["outcome"],
+            registry=self._registry,
+        )
         self.up = Gauge(
             "tidings_component_up", "1 while a component works.", ["component"], registry=self._registry
         )

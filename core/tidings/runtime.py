@@ -22,6 +22,7 @@ from tidings.config import Settings
 from tidings.context import Context
 from tidings.contracts import Bus, Clock, Connector, Extra, Http, JobRequest, Strategy, Transport
 from tidings.database import Database, ServerLock
+from tidings.devices import Pushes
 from tidings.durations import Rate
 from tidings.errors import ConfigError, Unavailable
 from tidings.event import Entry, UserId
@@ -30,7 +31,7 @@ from tidings.fanout import Fanout
 from tidings.health import Health
 from tidings.jobs import Ended, Job, request_jobs
 from tidings.journal import SqlJournal
-from tidings.keys import load_session_key, load_vault_keys, vault_key_file
+from tidings.keys import load_push_keys, load_session_key, load_vault_keys, vault_key_file
 from tidings.keysets import KeySets
 from tidings.lookups import Lookups
 from tidings.metrics import Metrics
@@ -39,6 +40,7 @@ from tidings.origins import Origins
 from tidings.outbound import Outbound
 from tidings.plugins import Loaded, LoadedPlugin, collect
 from tidings.pulling import PULL, Pulling
+from tidings.pushing import Pushing
 from tidings.ratelimit import Limiter, RequestLimits
 from tidings.registrations import Target, find_addressed, find_targets
 from tidings.retention import Policy, Retention
@@ -204,6 +206,7 @@ async def _assemble(
         transports=offers.transports,
         extras=offers.extras,
         webhooks=_webhooks(settings, offers.connectors, ground, upkeep.arrivals, key_sets),
+        pushing=_pushing(settings, offers, ground),
     )
 
 
@@ -218,6 +221,29 @@ def _context(ground: Ground, gate: Gate, wishes: Wishes) -> Context:
         access=gate,
         requests=wishes,
         http=ground.http,
+    )
+
+
+def _pushing(settings: Settings, offers: _Offers, ground: Ground) -> Pushing | None:
+    pushes = [one for one in offers.transports if isinstance(one, Pushes)]
+    if not pushes:
+        return None
+    if len(pushes) > 1:
+        names = ", ".join(one.name for one in pushes)
+        raise ConfigError(f"plugins.transports: {names} all push to devices. Choose one of them.")
+    pushes[0].use_keys(load_push_keys(settings.database_path).keys)
+    return Pushing(
+        pushes[0],
+        {one.platform: one.display_name for one in offers.connectors},
+        ground.journal,
+        ground.writer,
+        ground.fanout,
+        ground.vault,
+        ground.clock,
+        ground.log,
+        ground.metrics,
+        ground.health.component("push"),
+        ground.random,
     )
 
 
@@ -340,12 +366,15 @@ async def _start(services: Services, group: anyio.abc.TaskGroup, look_seconds: f
     services.upkeep.handle(services.scheduler)
     pulling = Pulling(services.connectors, services.webhooks, services.clock, services.log, services.health)
     services.scheduler.handle(PULL, pulling.handle)
+    if services.pushing is not None:
+        services.pushing.register(services.scheduler)
     tasks: dict[str, Callable[[], Awaitable[None]]] = {
         "fanout": services.fanout.run,
         "jobs": services.scheduler.run,
         "rights": partial(_watch_rights, services, look_seconds),
         "checkpoint": partial(_checkpoint, services, look_seconds),
         **services.upkeep.tasks(),
+        **({} if services.pushing is None else {"push": services.pushing.run}),
         **{f"transport/{transport.name}": transport.run for transport in services.transports},
         **{
             f"extra/{type(extra).__name__}": extra.run
@@ -359,6 +388,8 @@ async def _start(services: Services, group: anyio.abc.TaskGroup, look_seconds: f
     now = to_stored(services.clock.now())
     jobs = [(0, job) for job in (_RETENTION, *pulling.jobs())]
     await services.writer.run_unit(lambda connection: request_jobs(connection, jobs, now))
+    if services.pushing is not None:
+        await services.pushing.start()
     await services.upkeep.start()
 
 

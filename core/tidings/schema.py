@@ -316,6 +316,38 @@ jobs = Table(
     ),
 )
 
+# A browser that news is pushed to: with a cursor of its own, and how it fares.
+push_subscriptions = Table(
+    "push_subscriptions",
+    metadata,
+    Column("user_id", _Id, nullable=False, index=True),
+    Column("id", String(64), primary_key=True),
+    Column("identity_hash", LargeBinary(32), nullable=False, unique=True),
+    Column("address", Text, nullable=False),  # JSON, sealed by the vault
+    Column("key_id", String(16), nullable=False),  # of the installation's key that it was made with
+    Column("made_by", String(255), nullable=False, index=True),  # the right; ends with it
+    Column("label", String(100), nullable=False),
+    Column("service", String(255), nullable=False),
+    Column("epoch", String(32), nullable=False),
+    Column("seq", BigInteger, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("tried_at", BigInteger),
+    Column("pushed_at", BigInteger),  # when the push service took something last
+    Column("status", Integer, nullable=False),  # its last answer; 0 for none
+    Column("failures", Integer, nullable=False),  # since it took something
+    Column("failing_since", BigInteger),
+    Column("problem", Text, nullable=False),  # "" while there is none
+    Column("paused_until", BigInteger),
+)
+
+# What each user wants to be told of by push.
+push_rules = Table(
+    "push_rules",
+    metadata,
+    Column("user_id", _Id, primary_key=True, autoincrement=False),
+    Column("rules", Text, nullable=False),  # JSON
+)
+
 # A message to everyone, until it has reached the last user.
 broadcasts = Table(
     "broadcasts",

@@ -14,7 +14,7 @@ from typing import Any, Final, NamedTuple, TypeVar
 from sqlalchemy import Column, Connection, Table, and_, exists, func, or_, select, update
 
 from tidings.errors import ConfigError
-from tidings.schema import grants, oauth_states, platform_webhooks, provisions
+from tidings.schema import grants, oauth_states, platform_webhooks, provisions, push_subscriptions
 from tidings.vault import Vault, VaultError
 
 T = TypeVar("T")
@@ -54,7 +54,8 @@ WEBHOOK_SECRET: Final = SealedColumn(platform_webhooks, platform_webhooks.c.secr
 GRANT_TOKENS: Final = SealedColumn(grants, grants.c.tokens, grants.c.id)
 STATE_VERIFIER: Final = SealedColumn(oauth_states, oauth_states.c.verifier, oauth_states.c.state_hash)
 PROVISION_CREDENTIALS: Final = SealedColumn(provisions, provisions.c.credentials, provisions.c.platform)
-SEALED: Final = (WEBHOOK_SECRET, GRANT_TOKENS, STATE_VERIFIER, PROVISION_CREDENTIALS)
+PUSH_ADDRESS: Final = SealedColumn(push_subscriptions, push_subscriptions.c.address, push_subscriptions.c.id)
+SEALED: Final = (WEBHOOK_SECRET, GRANT_TOKENS, STATE_VERIFIER, PROVISION_CREDENTIALS, PUSH_ADDRESS)
 
 
 class Resealed(NamedTuple):

@@ -16,6 +16,7 @@ from tidings.health import Health
 from tidings.journal import SqlJournal
 from tidings.metrics import Metrics
 from tidings.plugins import Loaded
+from tidings.pushing import Pushing
 from tidings.ratelimit import RequestLimits
 from tidings.scheduler import Scheduler
 from tidings.upkeep import Upkeep
@@ -49,3 +50,4 @@ class Services:
     transports: Sequence[Transport]
     extras: Sequence[Extra]
     webhooks: Webhooks
+    pushing: Pushing | None  # where no transport pushes

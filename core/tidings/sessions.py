@@ -21,6 +21,7 @@ from tidings.accounts import SCOPES, holders, principal_of
 from tidings.contracts import Principal
 from tidings.event import UserId
 from tidings.facts import RIGHTS_CHANGED, increase
+from tidings.push_subscriptions import remove_made_by
 from tidings.schema import login_links, sessions, to_stored
 
 LINK_LIFE: Final = timedelta(hours=24)
@@ -89,10 +90,11 @@ def find_sessions(connection: Connection, digests: Collection[bytes]) -> dict[by
 
 
 def end_session(connection: Connection, principal: Principal) -> None:
-    """Sign out: end the session that this principal came by, with all its streams."""
+    """Sign out: end the session that this principal came by, with its streams and its push subscriptions."""
     session_hash = session_hash_of(principal.key)
     result = connection.execute(delete(sessions).where(sessions.c.session_hash == session_hash))
     if result.rowcount:
+        remove_made_by(connection, principal.key)
         increase(connection, RIGHTS_CHANGED)
 
 

@@ -7,7 +7,14 @@ from pathlib import Path
 import pytest
 
 from tidings.errors import ConfigError
-from tidings.keys import load_session_key, load_vault_keys, session_key_path, vault_key_path
+from tidings.keys import (
+    load_push_keys,
+    load_session_key,
+    load_vault_keys,
+    push_key_path,
+    session_key_path,
+    vault_key_path,
+)
 
 KEY = base64.urlsafe_b64encode(b"k" * 32).decode()
 OTHER = base64.urlsafe_b64encode(b"\xff" * 32).decode().rstrip("=")
@@ -30,7 +37,9 @@ def write(path: Path, text: str, mode: int = 0o600) -> None:
 def test_key_files_lie_beside_the_database(database: Path):
     load(database)
     load_session_key(database)
-    assert {path.name for path in database.parent.iterdir()} == {"tidings.vault.key", "tidings.session.key"}
+    load_push_keys(database)
+    names = {path.name for path in database.parent.iterdir()}
+    assert names == {"tidings.vault.key", "tidings.session.key", "tidings.push.key"}
 
 
 def test_the_first_start_makes_keys_and_later_ones_find_them(database: Path):
@@ -38,6 +47,7 @@ def test_the_first_start_makes_keys_and_later_ones_find_them(database: Path):
     assert load(database, secrets_exist=True) == first
     assert len(first.keys[first.active_id]) == 32
     assert load_session_key(database) == load_session_key(database)
+    assert load_push_keys(database) == load_push_keys(database)
 
 
 def test_key_files_are_private_whatever_the_umask(database: Path):
@@ -45,9 +55,10 @@ def test_key_files_are_private_whatever_the_umask(database: Path):
     try:
         load(database)
         load_session_key(database)
+        load_push_keys(database)
     finally:
         os.umask(before)
-    for path in (vault_key_path(database), session_key_path(database)):
+    for path in (vault_key_path(database), session_key_path(database), push_key_path(database)):
         assert stat.S_IMODE(path.stat().st_mode) == 0o600
 
 

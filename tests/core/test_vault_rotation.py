@@ -21,7 +21,7 @@ from tidings.keys import (
     vault_key_file,
     vault_key_path,
 )
-from tidings.schema import grants, oauth_states, platform_webhooks, provisions
+from tidings.schema import grants, oauth_states, platform_webhooks, provisions, push_subscriptions
 from tidings.sealed import SEALED, SealedColumn, require_keys, reseal, secrets_by_key, secrets_exist
 from tidings.vault import Vault, VaultError
 
@@ -48,6 +48,8 @@ def row_of(sealed: SealedColumn, number: int, vault: Vault) -> dict[str, Any]:
     }
     if sealed.table is grants:
         row["account_key"] = key
+    if sealed.table is push_subscriptions:
+        row["identity_hash"] = number.to_bytes(32, "big")
     row[sealed.key.name] = key
     place = {"table": sealed.table.name, "column": sealed.column.name, "row": sealed.row_name(key)}
     row[sealed.column.name] = vault.seal(SECRET, **place)

@@ -19,6 +19,7 @@ from tidings.asgi import header
 from tidings.contracts import Receives
 from tidings.database import size_bytes
 from tidings.errors import TidingsError, Unavailable
+from tidings.pushing import Pushing
 from tidings.services import Services
 
 _HEALTH = {
@@ -112,6 +113,7 @@ def routes(services: Services, operations: Sequence[Operation]) -> list[Route]:
                 "failed_plugins": {failure.key: failure.reason for failure in services.loaded.failures},
                 "streams": len(services.fanout.subscriptions()),
                 "database_bytes": await _size(services),
+                **({} if services.pushing is None else {"push": _push(services.pushing)}),
             }
         status = services.health.status
         return JSONResponse({"status": status, **details}, 503 if status == "unavailable" else 200)
@@ -150,6 +152,11 @@ def routes(services: Services, operations: Sequence[Operation]) -> list[Route]:
         Route("/metrics", metrics, methods=["GET"]),
         Route("/openapi.json", openapi, methods=["GET"]),
     ]
+
+
+def _push(pushing: Pushing) -> dict[str, Any]:
+    transport = pushing.transport
+    return {"ready": not transport.problem, "problem": transport.problem, "warning": transport.warning}
 
 
 async def _may_read(services: Services, request: Request) -> bool:

@@ -20,6 +20,7 @@ from tidings.cli.rehearsal import Rehearsal, rehearse
 from tidings.connecting import Connects, Drafts
 from tidings.connectors import Connector, Receives
 from tidings.database import Database
+from tidings.devices import Pushes
 from tidings.errors import NotFound, TidingsError
 from tidings.keys import load_vault_keys
 from tidings.migrate import current, revisions
@@ -103,6 +104,7 @@ async def _examine(installation: Installation, rehearsal: Rehearsal) -> Sequence
         if holder is not None
         else _Finding("server", _THINK, "does not run. Start it: tidings serve")
     )
+    findings += [_push(one) for one in rehearsal.transports if isinstance(one, Pushes)]
     return [*findings, *(_client(connector, provisioned) for connector in rehearsal.connectors)]
 
 
@@ -152,6 +154,11 @@ def _public_url(url: str) -> _Finding:
     if urlsplit(url).scheme != "https":
         return _Finding("public URL", _THINK, f"{url} is not https, which most platforms demand.")
     return _Finding("public URL", _GOOD, url)
+
+
+def _push(transport: Pushes) -> _Finding:
+    wrong = transport.problem or transport.warning
+    return _Finding(transport.name, _THINK if wrong else _GOOD, wrong or "news can be pushed to devices")
 
 
 def _client(connector: Connector, provisioned: Collection[str]) -> _Finding:

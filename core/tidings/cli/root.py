@@ -67,6 +67,7 @@ COMMANDS: Final = {
     "check": Listed("The server", "check", "Check config.yaml and its plugins; start nothing."),
     "doctor": Listed("The server", "doctor", "Examine the set-up; print what to register at each platform."),
     "plugins": Listed("The server", "plugins", "List the plugins installed, chosen and failed."),
+    "webpush": Listed("The server", "webpush", "Show the key that push services know this server by."),
     "user": Listed("People and rights", "users", "Add, list and remove users; make login links."),
     "token": Listed("People and rights", "tokens", "Make, list and revoke API tokens."),
     "webhook": Listed("The news", "webhooks", "Make the addresses that platforms send news to."),

@@ -35,7 +35,7 @@ CONFIG = """\
 database: sqlite+aiosqlite:///tidings.db
 plugins:
   connectors: {github: {}}
-  transports: {sse: {}, websocket: {}}
+  transports: {sse: {}, websocket: {}, webpush: {}}
   bus: {local: {}}
   extras: {dashboard: {}}
 """
