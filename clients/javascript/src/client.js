@@ -56,7 +56,7 @@ export class Client {
     this.#pauseWhenHidden = options.pauseWhenHidden ?? false;
     this.cursor = after ?? undefined;
     const sharing = share && !ticket && "document" in globalThis && navigator.locks && "BroadcastChannel" in globalThis;
-    void Promise.resolve().then(() => this.#begin(sharing ? share : false));
+    queueMicrotask(() => this.#begin(sharing ? share : false));
   }
 
   /** @param {any} name @param {any} listener */
@@ -105,9 +105,8 @@ export class Client {
   }
 
   /** @param {false | true | string} share */
-  async #begin(share) {
+  #begin(share) {
     const { signal } = this.#over;
-    if (signal.aborted) return;
     const listener = {
       /** @param {News} news @param {string | undefined} before */
       heard: (news, before) => this.#heard(news, before),
