@@ -21,7 +21,7 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-from day_life import Regime, live, options_in, regimes
+from day_life import Regime, live, options_in, prepare, regimes
 from day_report import Day, Verdict
 from harness import report
 from installation import PUBLIC_URL, DirectHttp, Installation, write_config
@@ -33,7 +33,6 @@ FIRST_DAY = datetime(2027, 3, 3, tzinfo=UTC)
 _SETTLING = timedelta(hours=12)
 # The rest of the day before is lived as well, so that every rhythm has been found.
 _BEFORE = timedelta(days=1)
-_SUBSCRIPTIONS_EACH = 20  # at YouTube
 
 
 class Simulation:
@@ -60,11 +59,7 @@ class Simulation:
             ask=self._ask,
             platforms=platforms,
         )
-        if "youtube" in platforms:
-            place = self.world.youtube.place
-            place.subscriptions_each = place.channels_each = (
-                _SUBSCRIPTIONS_EACH  # nobody hears of another's four
-            )
+        prepare(self.world, users)
         if not regime.is_limited:
             self.world.become_lively()
         self.http = DirectHttp(self.world)

@@ -392,3 +392,17 @@ async def test_pages_and_pictures_are_there(http: httpx.AsyncClient) -> None:
     assert "<script>" not in page.text
     picture = await http.get(f"/cdn/avatars/800000000000000003/{3:032x}.png")
     assert picture.headers["content-type"] == "image/svg+xml"
+
+
+async def test_an_operator_may_choose_the_channels_of_any_number_of_circles(
+    world: World, discord: Discord
+) -> None:
+    """What is said in a channel that was not chosen, tidings need not tell."""
+    far = next(one.key for one in world.stage.people if one.number == 11)  # of the third circle
+    discord.watch(2)
+    world.act("discord", "message", far, channel="talk")
+    assert world.happenings(far) == []
+    discord.watch(3)
+    world.act("discord", "message", far, channel="talk")
+    assert [one.kind for one in world.happenings(far)] == ["message"]
+    assert len(discord.watched) == 6
