@@ -30,8 +30,10 @@ from tidings_sandbox.world import World
 from virtual import VirtualClock, VirtualLoop, settle_chance
 
 FIRST_DAY = datetime(2027, 3, 3, tzinfo=UTC)
-_SETTLING = timedelta(hours=12)
-# The rest of the day before is lived as well, so that every rhythm has been found.
+# Under push asking backs off towards once a day, which takes a day; what is asked for steadily has settled at once.
+_SETTLING = timedelta(hours=36)
+_SETTLING_STEADILY = timedelta(hours=2)
+# The day before is lived as well, so that every rhythm has been found.
 _BEFORE = timedelta(days=1)
 
 
@@ -48,7 +50,7 @@ class Simulation:
         group: asyncio.TaskGroup,
         platforms: frozenset[str],
     ) -> None:
-        start = FIRST_DAY - _BEFORE - _SETTLING
+        start = FIRST_DAY - _BEFORE - (_SETTLING_STEADILY if regime.strategies else _SETTLING)
         self.clock = VirtualClock(loop, start)
         self.world = World(
             self.clock,
@@ -59,7 +61,7 @@ class Simulation:
             ask=self._ask,
             platforms=platforms,
         )
-        prepare(self.world, users)
+        prepare(self.world, users, is_pushed=not regime.strategies)
         if not regime.is_limited:
             self.world.become_lively()
         self.http = DirectHttp(self.world)

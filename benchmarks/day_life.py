@@ -93,7 +93,7 @@ _INTERVALS: Final[Mapping[str, Mapping[str, float]]] = {
     "slack": {"poll_every": 4 * _HOUR},
     "calendar": {"poll_every": 2 * _HOUR},
     "youtube": {"poll_every": 2 * _HOUR, "likes_every": 2 * _HOUR, "subscriptions_every": 24 * _HOUR},
-    "discord": {"poll_every": 4 * _HOUR},
+    "discord": {"poll_every": 4 * _HOUR, "roles_every": 24 * _HOUR},
     "spotify": {"poll_every": 0.5 * _HOUR, "saved_every": 4 * _HOUR},
 }
 #: What lifts a limit that tidings keeps to by itself.
@@ -109,8 +109,15 @@ def default_interval(platform: str) -> float:
     return _INTERVALS[platform]["poll_every"]
 
 
-def prepare(world: World, users: int) -> None:
-    """Let there be what people's lives need, before anybody has connected."""
+def prepare(world: World, users: int, *, is_pushed: bool) -> None:
+    """Let there be what people's lives need, before anybody has connected.
+
+    Args:
+        world: The platforms.
+        users: How many people there are.
+        is_pushed: Whether platforms may push. Most do so where asked to, but Slack's and Discord's apps have one
+            address for all, entered there by their operator.
+    """
     if "youtube" in world.emulators:
         youtube = world.youtube.place
         youtube.subscriptions_each = youtube.channels_each = (
@@ -121,6 +128,8 @@ def prepare(world: World, users: int) -> None:
         for place in range(0, users, _DESK):
             desk = world.slack.workspace.create(f"desk-{place // _DESK}", people[place])
             desk.members |= {*people[place : place + _DESK]}
+        if not is_pushed:
+            world.slack.change_hook(1, "disable")
     if "discord" in world.emulators:
         world.discord.watch(-(-users // CIRCLE))
 

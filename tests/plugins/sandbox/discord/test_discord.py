@@ -406,3 +406,16 @@ async def test_an_operator_may_choose_the_channels_of_any_number_of_circles(
     world.act("discord", "message", far, channel="talk")
     assert [one.kind for one in world.happenings(far)] == ["message"]
     assert len(discord.watched) == 6
+
+
+async def test_a_bot_lists_members_with_the_intent_for_it_alone(
+    http: httpx.AsyncClient, discord: Discord, world: World
+) -> None:
+    server = discord.servers.circle(world.person(OTTILIE))
+    listed = (await bot(http, f"/guilds/{server.id}/members?limit=1000")).json()
+    assert [one["user"]["username"] for one in listed][0] == OTTILIE
+    assert len(listed) == 5
+    rest = (await bot(http, f"/guilds/{server.id}/members?limit=2&after={listed[2]['user']['id']}")).json()
+    assert rest == listed[3:]
+    discord.api.has_members = False
+    assert (await bot(http, f"/guilds/{server.id}/members?limit=1000")).status_code == 403
