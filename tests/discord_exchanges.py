@@ -203,6 +203,13 @@ class Discord:
         _, kind, identity, *rest = path.split("/")
         if kind == "guilds" and not rest:
             return self.guilds.get(identity)
+        if kind == "guilds" and rest == ["channels"]:
+            shown = [one for one in self.channels.values() if one.get("guild_id") == identity]
+            return [
+                one
+                for one in shown
+                if one["type"] not in {10, 11, 12} and f"/channels/{one['id']}" not in self.hidden
+            ]
         if kind == "guilds" and len(rest) == 1:
             listed = sorted(self.members, key=int)[:1000]
             return [self._member(identity, one) for one in listed]

@@ -129,10 +129,36 @@ class Bot:
         Raises:
             Unavailable, Rejected: As all of these: see `_get`.
         """
+        known, alone = self._guild_of.get(channel_id), self._place(f"/channels/{channel_id}").seen
+        if known and (alone is None or not self._is_believed(alone, believed_seconds)):
+            listed = await self._channels(known, believed_seconds)
+            if listed.found is not None and channel_id in listed.found:
+                return Seen(obj(listed.found, channel_id), listed.at)
         seen = await self._look(f"/channels/{channel_id}", f"channel/{channel_id}", believed_seconds)
         if seen.found is not None:
             self._guild_of[channel_id] = snowflake(seen.found, "guild_id")
         return seen
+
+    async def _channels(self, guild_id: str, believed_seconds: float) -> Seen:
+        """The channels of a server that were looked at before, by their ids: without threads, all of them in one call.
+
+        (https://docs.discord.com/developers/resources/guild, "Get Guild Channels", 2026.)
+        """
+        place = self._place(f"/guilds/{guild_id}/channels")
+        async with place.lock:
+            if place.seen is not None and self._is_believed(place.seen, believed_seconds):
+                return place.seen
+            answer = await self._get(f"/guilds/{guild_id}/channels", f"channels/{guild_id}")
+            found: Object | None = None
+            if answer.status == 200:
+                listed = {snowflake(one, "id"): one for one in as_objects(answer.json())}
+                found = {key: one for key, one in listed.items() if key in self._guild_of}
+            place.seen = Seen(found, self._clock.monotonic())
+            return place.seen
+
+    def _is_believed(self, seen: Seen, believed_seconds: float) -> bool:
+        usual = believed_seconds if seen.found is not None else _HIDDEN_SECONDS
+        return self.age_seconds(seen) <= usual
 
     def guild_of(self, channel_id: str) -> str:
         """The server of a channel that was looked at before, "" for none; a channel stays where it is."""
@@ -206,11 +232,8 @@ class Bot:
     async def _look(self, path: str, route: str, believed_seconds: float) -> Seen:
         place = self._place(path)
         async with place.lock:
-            seen = place.seen
-            if seen is not None:
-                usual = believed_seconds if seen.found is not None else _HIDDEN_SECONDS
-                if self.age_seconds(seen) <= usual:
-                    return seen
+            if place.seen is not None and self._is_believed(place.seen, believed_seconds):
+                return place.seen
             answer = await self._get(path, route)
             found: Object | None = None
             if answer.status == 200:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from discord_exchanges import API, HOME, TALK, TOKEN, Discord, answered
+from discord_exchanges import API, CREW, HOME, TALK, TOKEN, Discord, answered, channel
 from tidings.errors import Rejected, Unavailable
 
 LIMITED = {"message": "You are being rate limited.", "retry_after": 2.5, "global": False}
@@ -24,6 +24,19 @@ async def test_what_was_looked_at_is_believed_for_as_long_as_the_caller_likes(di
     assert len(discord.asked_by_bot) == 1
     await bot.channel(TALK, 60)
     assert len(discord.asked_by_bot) == 2
+
+
+async def test_the_channels_of_a_server_are_asked_for_in_one_call_once_they_are_known(
+    discord: Discord,
+) -> None:
+    discord.channels[CREW] = channel(CREW)
+    bot = discord.bot()
+    for _ in range(2):
+        discord.asked_by_bot.clear()
+        seen = [await bot.channel(one, 60) for one in (TALK, CREW)]
+        assert [(one.found or {})["id"] for one in seen] == [TALK, CREW]
+        await discord.clock.advance(61)
+    assert discord.asked_by_bot == [f"/guilds/{HOME}/channels"]
 
 
 async def test_who_asks_while_another_asks_for_the_same_has_the_same_answer(discord: Discord) -> None:

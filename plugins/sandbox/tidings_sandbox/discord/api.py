@@ -174,6 +174,9 @@ class Api:
         listed = [one for one in listed if int(user_id(one.person)) > after]
         return [shapes.member(one, self._life.global_name(one.person)) for one in listed[:limit]]
 
+    def _bot_channels(self, _call: Call, _asked: Mapping[str, str], ids: Sequence[str]) -> Any:
+        return [shapes.channel(one) for one in self._seen(ids[0]).channels if not one.is_hidden]
+
     def _bot_channel(self, _call: Call, _asked: Mapping[str, str], ids: Sequence[str]) -> Any:
         return shapes.channel(self._seen_channel(ids[0]))
 
@@ -249,6 +252,7 @@ _FOR_BOTS: Final[Sequence[tuple[str, re.Pattern[str], str, ForBot]]] = [
     ("GET", re.compile(f"/guilds/{_ID}/roles"), "roles", Api._bot_roles),
     ("GET", re.compile(f"/guilds/{_ID}/members"), "members", Api._bot_members),
     ("GET", re.compile(f"/guilds/{_ID}/members/{_ID}"), "member", Api._bot_member),
+    ("GET", re.compile(f"/guilds/{_ID}/channels"), "channels", Api._bot_channels),
     ("GET", re.compile(f"/channels/{_ID}"), "channel", Api._bot_channel),
     ("GET", re.compile(f"/channels/{_ID}/messages"), "messages", Api._bot_messages),
     ("GET", re.compile("/applications/@me"), "application", Api._application),

@@ -413,9 +413,20 @@ async def test_a_bot_lists_members_with_the_intent_for_it_alone(
 ) -> None:
     server = discord.servers.circle(world.person(OTTILIE))
     listed = (await bot(http, f"/guilds/{server.id}/members?limit=1000")).json()
-    assert [one["user"]["username"] for one in listed][0] == OTTILIE
+    assert listed[0]["user"]["id"] == "800000000000000000"
     assert len(listed) == 5
     rest = (await bot(http, f"/guilds/{server.id}/members?limit=2&after={listed[2]['user']['id']}")).json()
     assert rest == listed[3:]
     discord.api.has_members = False
     assert (await bot(http, f"/guilds/{server.id}/members?limit=1000")).status_code == 403
+
+
+async def test_a_bot_lists_the_channels_that_it_may_see(
+    http: httpx.AsyncClient, discord: Discord, world: World
+) -> None:
+    server = discord.servers.circle(world.person(OTTILIE))
+    server.channels[0].is_hidden = True
+    listed = (await bot(http, f"/guilds/{server.id}/channels")).json()
+    assert [one["name"] for one in listed] == ["crew", "notes"]
+    assert listed[0]["permission_overwrites"]
+    assert (await bot(http, "/guilds/5/channels")).status_code == 404
