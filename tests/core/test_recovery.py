@@ -50,16 +50,16 @@ async def test_what_was_sent_again_is_one_event(tmp_path: Path) -> None:
         assert len([call for call in watch.remote.calls if call.startswith("fetch")]) == 1
 
 
-async def test_comparing_backs_off_from_fifteen_minutes_to_six_hours_and_returns_after_a_loss(
+async def test_comparing_backs_off_from_fifteen_minutes_to_twelve_hours_and_returns_after_a_loss(
     tmp_path: Path,
 ) -> None:
     async with watching(tmp_path) as watch:
         assert 700 < (await watch.due)["recover"] <= 990
         await watch.pass_seconds(2 * DAY)
-        assert (await watch.memory).recover_seconds == 6 * HOUR
+        assert (await watch.memory).recover_seconds == 12 * HOUR
         watch.remote.loses = True
         await watch.happen()
-        for _ in range(7 * 12):
+        for _ in range(14 * 12):
             if await watch.entries(".thing"):
                 break
             await watch.pass_seconds(5 * MINUTE)
