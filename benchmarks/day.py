@@ -30,11 +30,11 @@ from tidings_sandbox.world import World
 from virtual import VirtualClock, VirtualLoop, settle_chance
 
 FIRST_DAY = datetime(2027, 3, 3, tzinfo=UTC)
-# Under push asking backs off towards once a day, which takes a day; what is asked for steadily has settled at once.
-_SETTLING = timedelta(hours=36)
-_SETTLING_STEADILY = timedelta(hours=2)
-# The day before is lived as well, so that every rhythm has been found.
-_BEFORE = timedelta(days=1)
+_SETTLING = timedelta(hours=12)
+# Days that are lived before the one that counts. Under push asking backs off towards once a day, and that takes more
+# than a day from the first news on; what is asked for steadily is the same from the first hour.
+_DAYS_BEFORE = 2
+_DAYS_BEFORE_IF_STEADY = 0
 
 
 class Simulation:
@@ -50,7 +50,8 @@ class Simulation:
         group: asyncio.TaskGroup,
         platforms: frozenset[str],
     ) -> None:
-        start = FIRST_DAY - _BEFORE - (_SETTLING_STEADILY if regime.strategies else _SETTLING)
+        self._before = timedelta(days=_DAYS_BEFORE_IF_STEADY if regime.strategies else _DAYS_BEFORE)
+        start = FIRST_DAY - self._before - _SETTLING
         self.clock = VirtualClock(loop, start)
         self.world = World(
             self.clock,
@@ -84,14 +85,15 @@ class Simulation:
         return await self.installation.answer(url)
 
     async def pass_day(self) -> Day:
-        """Let everybody connect, and two days pass, of which the second counts; then all of it is told."""
+        """Let everybody connect, and some days pass, of which the last counts; then all of it is told."""
         working = self._group.create_task(self.installation.run())
         turning = self._group.create_task(self.world.run())
         await self.residents.settle_in()
-        await self.clock.until(FIRST_DAY - _BEFORE)
+        await self.clock.until(FIRST_DAY - self._before)
         gc.collect()
         gc.freeze()
-        await live(self.world, self.clock, FIRST_DAY - _BEFORE, self._chance)
+        for days in range(self._before.days, 0, -1):
+            await live(self.world, self.clock, FIRST_DAY - timedelta(days=days), self._chance)
         before = Counter(self.http.calls)
         await live(self.world, self.clock, FIRST_DAY, self._chance)
         calls = self.http.calls - before

@@ -17,6 +17,7 @@ from tidings.errors import AuthExpired, Rejected, TidingsError, Unavailable
 from tidings.event import Event
 from tidings_youtube.cadence import Cadence, Rules
 from tidings_youtube.cards import liked, uploaded
+from tidings_youtube.channels import PAGE
 from tidings_youtube.checkpoint import Channel, Memory
 from tidings_youtube.parse import ACTIVE, PUSHED
 from tidings_youtube.subscribing import read_subscriptions
@@ -206,6 +207,8 @@ class _Run:
         pushed = [] if self._asked.is_urgent else [one for one in due if cadence.is_pushed(one)]
         if not pushed:
             return due, {}, None
+        room = PAGE - len(pushed) % PAGE
+        pushed = [*pushed, *self._counted_before(cadence, due)[:room]]  # which costs no further unit
         try:
             counts = await upload_counts(self._api, pushed)
         except (AuthExpired, Unavailable, Rejected) as error:
@@ -219,7 +222,12 @@ class _Run:
         }
         for one in unchanged:
             channels[one].counted_at, channels[one].count, channels[one].pushed = self._now, counts[one], []
-        return [one for one in due if one not in unchanged], counts, None
+        return [one for one in dict.fromkeys([*due, *pushed]) if one not in unchanged], counts, None
+
+    def _counted_before(self, cadence: Cadence, due: Sequence[str]) -> Sequence[str]:
+        """Other channels that the hub tells of, those first that were asked for longest ago."""
+        found = [one for one in self._watched() if cadence.is_pushed(one) and one not in due]
+        return sorted(found, key=lambda one: self._memory.channels[one].seen_at)
 
     def _fresh(self, channel_id: str, reading: Reading) -> list[Listed]:
         channel = self._memory.channels[channel_id]

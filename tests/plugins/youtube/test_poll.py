@@ -620,6 +620,22 @@ async def test_under_push_what_the_hub_told_of_is_not_looked_for(viewer: Viewer)
     assert "youtube:video:lost" in await viewer.poll(25, every=DAY, pushed=pushed)
 
 
+async def test_channels_that_were_asked_for_at_different_times_are_counted_together(viewer: Viewer) -> None:
+    """Polls of many channels disperse; counts of as many cost one call if they don't."""
+    channels = [f"UC{number}" for number in range(12)]
+    viewer.subscribe(*channels)
+    await viewer.poll()
+    await viewer.poll(2)  # twelve at once, which disperses them
+    pushed = {f"channel:{one}": frozenset({"video"}) for one in (*channels, ME)}
+    for hours in (14, 25):  # the counts are learnt
+        await viewer.poll(hours, every=DAY, pushed=pushed)
+    counted = 0
+    for _ in range(48):
+        await viewer.poll(1, every=DAY, pushed=pushed)
+        counted += sum(one.startswith("/channels") for one in viewer.youtube.asked)
+    assert counted == 2
+
+
 async def test_uploads_that_are_counted_before_they_are_listed_are_read_once_more(viewer: Viewer) -> None:
     viewer.subscribe("UCa")
     pushed = {f"channel:{one}": frozenset({"video"}) for one in ("UCa", ME)}
