@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from comparison import compare, read_events, told_by
-from day_life import default_interval
+from day_life import RARER, default_interval
 from residents import Residents
 from tidings.app import build
 from tidings.services import Services
@@ -137,7 +137,7 @@ class Verdict:
             self.wrongs.append(f"tidings makes {share:.1%} of the calls of asking every five minutes")
         self.lines = [
             f"tidings makes {share:.2%} of the calls of asking every five minutes",
-            f"with every interval twice as long: {rare} calls; {rarer.spell()}",
+            f"with every interval {RARER:g} times as long: {rare} calls; {rarer.spell()}",
             *self.wrongs,
         ]
         self.summary = {
