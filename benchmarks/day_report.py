@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from comparison import compare, read_events, told_by
-from day_life import default_interval
+from day_life import RARER, default_interval
 from residents import Residents
 from tidings.app import build
 from tidings.services import Services
@@ -72,7 +72,7 @@ class Day:
 
     def _time(self, world: World, happened: Sequence[Any], events: Sequence[Any], first: datetime) -> None:
         at = {f"{one.platform}/{one.key}": one.at for one in happened}
-        active: dict[str, datetime] = {}
+        known: dict[str, list[tuple[datetime, datetime]]] = defaultdict(list)  # when told, and when it was
         for event in events:
             recorded = datetime.fromisoformat(event["recordedtime"])
             then = at.get(told_by(world, event))
@@ -81,12 +81,13 @@ class Day:
             platform, late = event["platform"], (recorded - then).total_seconds()
             if then >= first:
                 self.late[platform, event["via"]].append(late)
-                longest = self._longest(platform, event["via"], then, active.get(platform))
+                active = max((one for told, one in known[platform] if told <= then), default=None)
+                longest = self._longest(platform, event["via"], then, active)
                 if late > longest:
                     self.overdue.append(
                         f"{then:%d %H:%M:%S} {event['id']} via {event['via']}: {late:.0f} s, not {longest:.0f} s"
                     )
-            active[platform] = max(recorded, active.get(platform, recorded))
+            known[platform].append((recorded, then))
 
     def _longest(self, platform: str, via: str, then: datetime, active: datetime | None) -> float:
         if via == "webhook":
@@ -136,7 +137,7 @@ class Verdict:
             self.wrongs.append(f"tidings makes {share:.1%} of the calls of asking every five minutes")
         self.lines = [
             f"tidings makes {share:.2%} of the calls of asking every five minutes",
-            f"with every interval twice as long: {rare} calls; {rarer.spell()}",
+            f"with every interval {RARER:g} times as long: {rare} calls; {rarer.spell()}",
             *self.wrongs,
         ]
         self.summary = {

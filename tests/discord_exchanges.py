@@ -106,6 +106,7 @@ class Discord:
         asked: The account's calls.
         asked_by_bot: The bot's.
         hidden: Paths that the bot may not see.
+        refusals: Paths that the account is refused next, for no reason.
     """
 
     account_key = ANN
@@ -122,6 +123,7 @@ class Discord:
         self.ungranted: set[str] = set()
         self.scripted: list[Answer | Exception] = []
         self.hidden: dict[str, int] = {}
+        self.refusals: list[str] = []
         self.asked: list[str] = []
         self.asked_by_bot: list[str] = []
         self.sent_to: list[str] = []
@@ -140,12 +142,21 @@ class Discord:
         self.messages.setdefault(channel_id, []).append(message(identity, content, **more))
         self.channels[channel_id]["last_message_id"] = str(identity)
 
+    def _member(self, guild_id: str, identity: str) -> dict[str, Any]:
+        """The account as it is; of the roles of others nobody asks."""
+        if identity != ANN:
+            return member(identity=identity)
+        return {**member(*self.roles.get(guild_id, [])), "user": self.profile}
+
     # --- as the account sees it ---
 
     async def request(self, method: str, url: str, *, accept: Collection[int] = (), **_: Any) -> Answer:
         assert method == "GET"
         self.asked.append(url)
         status, found = self._for_account(url)
+        if url.partition("?")[0] in self.refusals:
+            self.refusals.remove(url.partition("?")[0])
+            status, found = 401, {"message": "401: Unauthorized", "code": 0}
         if status >= 400 and status not in accept:
             raise Rejected("refused", status=status)
         return answered(status, found)
@@ -165,7 +176,7 @@ class Discord:
             return 403, {"message": "Missing Access", "code": 50001}
         if guild_id not in self.mine:
             return 404, {"message": "Unknown Guild", "code": 10004}
-        return 200, member(*self.roles.get(guild_id, []))
+        return 200, self._member(guild_id, ANN)
 
     # --- as the bot sees it ---
 
@@ -192,10 +203,18 @@ class Discord:
         _, kind, identity, *rest = path.split("/")
         if kind == "guilds" and not rest:
             return self.guilds.get(identity)
+        if kind == "guilds" and rest == ["channels"]:
+            shown = [one for one in self.channels.values() if one.get("guild_id") == identity]
+            return [
+                one
+                for one in shown
+                if one["type"] not in {10, 11, 12} and f"/channels/{one['id']}" not in self.hidden
+            ]
+        if kind == "guilds" and len(rest) == 1:
+            listed = sorted(self.members, key=int)[:1000]
+            return [self._member(identity, one) for one in listed]
         if kind == "guilds":
-            return (
-                member(*self.roles.get(identity, []), identity=rest[1]) if rest[1] in self.members else None
-            )
+            return self._member(identity, rest[1]) if rest[1] in self.members else None
         if not rest:
             return self.channels.get(identity)
         asked = dict(one.split("=") for one in query.split("&"))

@@ -231,7 +231,8 @@ def change_monitor(sql: Sql, connection_id: str, **changes: Any) -> None:
     `is_push` (bool): news is pushed, and polls only make sure. `sync_seconds`: the cadence of those polls as the
     monitor wants it. `pace`: what its own rhythm makes of that. `missed`: how many events polls and recovery
     found that a webhook should have brought, since the strategy changed. `is_urgent`: its user asked for a poll that
-    has not ended yet. Further keys are the monitor's own.
+    has not ended yet. `found_at`, `happened_at` (stored instants): when a poll last brought news, and when the latest
+    of that had happened. Further keys are the monitor's own.
     """
     row = _MEMORY.row(sql, connection_id=connection_id)
     if row is not None:
@@ -246,11 +247,13 @@ class Check:
     Attributes:
         event_at: When there was news last, if there was some now.
         pace: The new pace of its polls; None for the old one.
+        happened_at: When the last of that news happened, as far as the platform says.
     """
 
     at: datetime
     event_at: datetime | None = None
     pace: float | None = None
+    happened_at: datetime | None = None
 
 
 def note_checks(sql: Sql, checks: Mapping[str, Check]) -> None:
@@ -258,8 +261,11 @@ def note_checks(sql: Sql, checks: Mapping[str, Check]) -> None:
     for connection_id, check in checks.items():
         event_at = None if check.event_at is None else to_stored(check.event_at)
         _CHECKED.run(sql, connection_id=connection_id, at=to_stored(check.at), event_at=event_at)
-        if check.pace is not None:
-            change_monitor(sql, connection_id, pace=check.pace)
+        changes: dict[str, Any] = {} if check.pace is None else {"pace": check.pace}
+        if check.event_at is not None and check.happened_at is not None:
+            changes |= {"found_at": event_at, "happened_at": to_stored(check.happened_at)}
+        if changes:
+            change_monitor(sql, connection_id, **changes)
 
 
 def note_events(sql: Sql, events_at: Mapping[str, datetime]) -> None:

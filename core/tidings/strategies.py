@@ -58,8 +58,7 @@ class Plan(msgspec.Struct, frozen=True):
         jobs: The kinds of job to keep going, and every how many seconds at most: `{"sync": 21600}`.
         registers: Whether webhooks are to be kept at the platform.
         is_push: Whether asking is only to make sure: then the cadence backs off while nothing is found missing.
-        is_steady: Whether the cadence is kept whatever is found; else who has news is asked sooner, and who has none
-            later.
+        is_steady: Whether the cadence is kept whatever is found; else who has no news is asked later.
     """
 
     jobs: Mapping[str, float]

@@ -48,8 +48,8 @@ from tidings.writer import Writer
 
 # Pushed copies may be minutes late: what is younger than this was not missed by push, only overtaken.
 _OVERTAKEN = timedelta(minutes=10)
-# A busy source is asked sooner, an idle one later.
-_BUSY, _IDLE, _LEAST_PACE, _MOST_PACE = 0.5, 1.25, 0.25, 4.0
+# Who has none is asked ever later; news brings the cadence back.
+_IDLE, _MOST_PACE = 1.5, 4.0
 _JITTER = 0.05
 _FLUSH_SECONDS = 30.0
 _COUNTED_SECONDS = 600.0  # accounts come and go more seldom
@@ -193,7 +193,7 @@ class Syncing:
         """Take note of a check that went well; a crash in the next half minute forgets it."""
         before = self._checks.get(connection_id)
         if check.event_at is None and before is not None:
-            check = dataclasses.replace(check, event_at=before.event_at)
+            check = dataclasses.replace(check, event_at=before.event_at, happened_at=before.happened_at)
         self._checks[connection_id] = check
         self._checked.set()
 
@@ -271,6 +271,7 @@ class _Poll:
         self._fresh = 0
         self._missed = 0
         self._gap = False
+        self._happened_at: datetime | None = None
 
     async def run(self) -> Ended:
         """Ask, commit piece by piece, and end the job together with the last piece."""
@@ -328,6 +329,8 @@ class _Poll:
         first = [item(events=overdue)] if overdue else []
         appended = await self._to.journal.append(*first, last)
         self._fresh += sum(one.fresh for one in appended)
+        instants = [min(one.time or now, now) for one in polled.events]
+        self._happened_at = max([*instants, *filter(None, [self._happened_at])], default=None)
         self._missed += appended[0].fresh if overdue else 0
         self._gap = self._gap or bool(polled.gap)
         for fields in polled.notices:
@@ -337,9 +340,10 @@ class _Poll:
         """Note the check, its rhythm, and what push has missed; tell who watches that it went well."""
         connection, now = self._connection, self._to.clock.now()
         old = float(connection.monitor.get("pace", 1.0))
-        new = min(_MOST_PACE, max(_LEAST_PACE, old * (_BUSY if self._fresh else _IDLE)))
+        new = 1.0 if self._fresh else min(_MOST_PACE, max(1.0, old * _IDLE))
         event_at = now if self._fresh else None
-        self._to.note(connection.id, Check(now, event_at, None if new == old else new))
+        happened_at = self._happened_at if self._fresh else None
+        self._to.note(connection.id, Check(now, event_at, None if new == old else new, happened_at))
         if self._asked.is_urgent:
             calm = partial(change_monitor, connection_id=connection.id, is_urgent=False)
             await self._to.writer.run_unit(calm)

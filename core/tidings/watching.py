@@ -24,7 +24,7 @@ MONITOR: Final = "monitor"
 HOOKS: Final = "hooks"
 RECOVER: Final = "recover"
 
-# What has just been busy may be so again: for so long after its last news it is not asked later than usual.
+# What has just been busy may be so again: for so long after something happened it is not asked later than usual.
 _ACTIVE = timedelta(hours=2)
 _GREETED_SECONDS = 5.0  # a hub asks about many at once
 _MOST_EVENTS = 50
@@ -239,6 +239,10 @@ def pace(connection: Connection, now: datetime) -> float:
         return 1.0
     own = float(connection.monitor.get("pace", 1.0))
     last = connection.last_event_at
+    if last is not None and connection.monitor.get("found_at") == to_stored(
+        last
+    ):  # and no webhook has come since
+        last = from_stored(int(connection.monitor["happened_at"]))
     return min(own, 1.0) if last is not None and now - last < _ACTIVE else own
 
 

@@ -21,6 +21,7 @@ from tidings.connections import (
     find_connection,
     list_connections,
     note_checks,
+    note_events,
     read_checkpoint,
     remove_connection,
     save_connection,
@@ -40,6 +41,7 @@ from tidings.schema import (
     platform_webhooks,
     to_stored,
 )
+from tidings.watching import pace
 
 OCTO = Account("583231", "octo", "https://img.example/1", "https://p.example/octo", ("installation:5",))
 
@@ -145,6 +147,31 @@ async def test_state_changes_are_told_once(store: Store) -> None:
     assert not await store.write(park)
     found = await store.read(partial(find_connection, connection_id=connection_id))
     assert (found.state, found.reason, found.is_working) == (NEEDS_REAUTH, "dead", False)
+
+
+async def test_an_account_is_active_from_when_something_happened_not_from_when_that_was_found(
+    store: Store,
+) -> None:
+    """For two hours it is asked no later than usual, however much its pauses had grown."""
+    user = await store.add_user("ann")
+    connection_id, _ = await connect(store, user.id)
+    now = store.clock.now()
+
+    async def paces(*, found: float, happened: float | None, pushed: float | None = None) -> list[float]:
+        """Now, and two hours after the last thing that counts; all in hours ago."""
+        at = None if happened is None else now - timedelta(hours=happened)
+        check = Check(now, now - timedelta(hours=found), pace=4.0, happened_at=at)
+        await store.write(partial(note_checks, checks={connection_id: check}))
+        if pushed is not None:
+            events_at = {connection_id: now - timedelta(hours=pushed)}
+            await store.write(partial(note_events, events_at=events_at))
+        connection = await store.read(partial(find_connection, connection_id=connection_id))
+        return [pace(connection, now), pace(connection, now + timedelta(minutes=31))]
+
+    assert await paces(found=0.0, happened=1.5) == [1.0, 4.0]
+    assert await paces(found=0.5, happened=2.5) == [4.0, 4.0]
+    assert await paces(found=1.5, happened=None) == [1.0, 4.0]  # where the platform does not say
+    assert await paces(found=1.9, happened=3.0, pushed=1.5) == [1.0, 4.0]
 
 
 async def test_memory_and_strategy_are_kept(store: Store) -> None:

@@ -1,4 +1,4 @@
-"""How often a platform is asked: what is idle ever later, what is busy sooner."""
+"""How often a platform is asked: who has no news ever later, and no later than usual after something happened."""
 
 from __future__ import annotations
 

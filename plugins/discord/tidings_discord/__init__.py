@@ -60,6 +60,8 @@ class DiscordOptions(Options):
         bot_token: From the app's page Bot; reads `channels`.
         channels: The ids of the channels whose messages are told, to those who may read them at Discord.
         roles: Ask for the scope `guilds.members.read`, and tell of roles that were given or taken.
+        roles_every: How often to ask for the roles in servers where the bot reads nothing; elsewhere they are asked for
+            each time.
         poll_every: How often to ask.
         authorize_url: Where people consent.
         token_url: Where tokens are given.
@@ -75,6 +77,7 @@ class DiscordOptions(Options):
     bot_token: Secret = None
     channels: tuple[Id, ...] = Field(default=(), max_length=200)
     roles: bool = True
+    roles_every: Duration = 24 * 3600.0
     poll_every: Duration = 4 * 3600.0
     authorize_url: Url = DISCORD.authorize_url
     token_url: Url = DISCORD.token_url
@@ -137,6 +140,7 @@ class DiscordPlugin(Plugin):
             bot=bot,
             channels=tuple(dict.fromkeys(options.channels)),
             roles=options.roles,
+            roles_seconds=options.roles_every,
             poll_seconds=options.poll_every,
             headers=headers,
         )

@@ -6,22 +6,21 @@ Nothing else is open to an app: no messages, no friends, no direct messages
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping
 from typing import Any, Final
 
 from tidings.contracts import Answer, Api
 from tidings.errors import Unavailable
 from tidings.event import Event
-from tidings.fields import Object, as_object, raw, word
+from tidings.fields import Object, as_object, obj, raw, word
 from tidings_discord.cards import PROFILE_FIELDS, Teller, profile_of
-from tidings_discord.fields import snowflake, snowflakes
+from tidings_discord.fields import snowflake
 
 #: The most servers that a call gives; nobody can be in more.
 PAGE: Final = 200
 
-_MOST_PAGES: Final = 10
-# Discord says 401 where a token is dead, and where it lacks the scope; `/users/@me`, asked first, tells which.
-_UNGRANTED: Final = frozenset({401, 403})
+_REFUSED: Final = 401
+_HIDDEN: Final = 403
 _GONE: Final = 404
 
 
@@ -55,30 +54,52 @@ async def read_guilds(api: Api) -> Mapping[str, str] | None:
     """
     found: dict[str, str] = {}
     after = ""
-    for _ in range(_MOST_PAGES):
-        answer = await api.request("GET", f"/users/@me/guilds?limit={PAGE}{after}", accept=_UNGRANTED)
-        if answer.status in _UNGRANTED:
+    while True:
+        answer = await _granted(api, f"/users/@me/guilds?limit={PAGE}{after}")
+        if answer is None:
             return None
         page = _servers(answer)
+        if not page.keys() - found.keys() and page:
+            raise Unavailable("Discord answers with the same page of servers again.")
         found |= page
         if len(page) < PAGE:
-            break
+            return found
         after = f"&after={max(page, key=int)}"
-    return found
 
 
-async def read_roles(api: Api, guild_id: str) -> Sequence[str] | None:
-    """The ids of the account's roles in a server, None for no member.
+async def read_member(api: Api, guild_id: str) -> Object | None:
+    """Who the account is in a server, with its roles and its profile; None for no member.
 
     Raises:
         LookupError: The scope `guilds.members.read` was not granted.
+        AuthExpired, Unavailable, Rejected: As `Api.request`; `Unavailable` also where it is somebody else.
+    """
+    answer = await _granted(api, f"/users/@me/guilds/{guild_id}/member", accept={_GONE})
+    if answer is None:
+        raise LookupError("guilds.members.read")
+    if answer.status == _GONE:
+        return None
+    found = as_object(answer.json())
+    if snowflake(obj(found, "user"), "id") not in {"", api.account_key}:
+        raise Unavailable("Discord answers with something else than this account's membership.")
+    return found
+
+
+async def _granted(api: Api, path: str, accept: Collection[int] = ()) -> Answer | None:
+    """An answer; None where the scope for it was not granted.
+
+    Discord says 401 where it lacks, but also where the token is dead, and now and then where it is neither
+    (discord/discord-api-docs#6769). So the profile, which every consent opens, is asked for: that refreshes a dead
+    token. Only who is refused once more after that lacks the scope.
+
+    Raises:
         AuthExpired, Unavailable, Rejected: As `Api.request`.
     """
-    path = f"/users/@me/guilds/{guild_id}/member"
-    answer = await api.request("GET", path, accept={*_UNGRANTED, _GONE})
-    if answer.status in _UNGRANTED:
-        raise LookupError("guilds.members.read")
-    return None if answer.status == _GONE else snowflakes(as_object(answer.json()), "roles")
+    answer = await api.request("GET", path, accept={_REFUSED, _HIDDEN, *accept})
+    if answer.status == _REFUSED:
+        await read_own_profile(api)
+        answer = await api.request("GET", path, accept={_REFUSED, _HIDDEN, *accept})
+    return None if answer.status in {_REFUSED, _HIDDEN} else answer
 
 
 def tell_profile(teller: Teller, before: Object, user: Object) -> list[Event]:

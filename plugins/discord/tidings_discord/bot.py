@@ -15,34 +15,65 @@ from structlog.typing import FilteringBoundLogger
 
 from tidings.contracts import Answer, Clock, Http
 from tidings.errors import Rejected, Unavailable
-from tidings.fields import Object, as_object, as_objects, obj
+from tidings.fields import Object, as_object, as_objects, number, obj
 from tidings_discord.fields import snowflake
 from tidings_discord.limits import RouteLimits, is_refused_client, is_shut_out, pause, wait_seconds
 
 #: How many messages a call gives at most.
 PAGE: Final = 100
+#: How many members.
+CROWD: Final = 1000
 
-# What decides who may see a channel is believed for so long, so that many accounts cost few calls.
-_BELIEVED_SECONDS: Final = 60.0
 # What the bot may not see is not asked for again sooner: refusals are counted (see `limits`).
 _HIDDEN_SECONDS: Final = 600.0
 _REFUSED_SECONDS: Final = 3600.0
+_UNLISTED_SECONDS: Final = 6 * 3600.0
 _LONGEST_WAIT_SECONDS: Final = 10.0
 _TRIES: Final = 3
 _MOST_REMEMBERED: Final = 10_000
+# Discord's own code for a server that the bot is not in (Opcodes and Status Codes, "JSON Error Codes").
+_UNKNOWN_GUILD: Final = 10004
 
 
-class Looked(msgspec.Struct, frozen=True):
-    """What was found, None for nothing that the bot may see, and until when that is believed."""
+class Seen(msgspec.Struct, frozen=True):
+    """What was found, by this process's clock at the instant `at`; None for nothing that the bot may see."""
 
     found: Object | None
-    until: float
+    at: float
+
+
+class Heard(msgspec.Struct, frozen=True):
+    """All messages of a channel after the id `after` that there were at the instant `at`."""
+
+    messages: Sequence[Object]
+    after: int
+    at: float
+
+
+class Crowd(msgspec.Struct, frozen=True):
+    """All members of a server by their ids at the instant `at`; None where they can't be had in one call."""
+
+    members: Mapping[str, Object] | None
+    at: float
+
+
+class _Place:
+    """What is remembered under a path. Who comes while another asks for it waits, and then has the same answer."""
+
+    __slots__ = ("crowd", "heard", "lock", "seen")
+
+    def __init__(self) -> None:
+        self.lock = anyio.Lock()
+        self.seen: Seen | None = None
+        self.heard: Heard | None = None
+        self.crowd: Crowd | None = None
 
 
 class Bot:
     """Reads by Discord's HTTP API as a bot.
 
-    One call at a time: so a bot in one process stays below the fifty calls a second that Discord allows.
+    One call at a time: so a bot in one process stays below the fifty calls a second that Discord allows. What it has
+    learnt serves all accounts: each says how old an answer may be that it believes.
 
     Args:
         http: The one HTTP client.
@@ -69,66 +100,154 @@ class Bot:
         self._api_url = api_url
         self._headers = {**headers, "authorization": f"Bot {token}"}
         self._lock = anyio.Lock()
-        self._looked: dict[str, Looked] = {}
+        self._places: dict[str, _Place] = {}
         self._guild_of: dict[str, str] = {}
         self._limits = RouteLimits()
         self._refused_until = 0.0
         self._told: set[str] = set()
 
-    async def channel(self, channel_id: str) -> Object | None:
+    def check(self) -> None:
+        """Nothing, unless Discord refused the token within the last hour.
+
+        Raises:
+            Rejected: It did; says what to do.
+        """
+        if self._clock.monotonic() < self._refused_until:
+            raise _refused()
+
+    def age_seconds(self, seen: Seen | Heard | Crowd) -> float:
+        """How long ago an answer was given."""
+        return self._clock.monotonic() - seen.at
+
+    async def channel(self, channel_id: str, believed_seconds: float = 0.0) -> Seen:
         """A channel; None where the bot may not see it.
+
+        Args:
+            channel_id: Which.
+            believed_seconds: How old what is known of it may be.
 
         Raises:
             Unavailable, Rejected: As all of these: see `_get`.
         """
-        found = await self._look(f"/channels/{channel_id}", f"channel/{channel_id}")
-        if found is not None:
-            self._guild_of[channel_id] = snowflake(found, "guild_id")
-        return found
+        known, alone = self._guild_of.get(channel_id), self._place(f"/channels/{channel_id}").seen
+        if known and (alone is None or not self._is_believed(alone, believed_seconds)):
+            listed = await self._channels(known, believed_seconds)
+            if listed.found is not None and channel_id in listed.found:
+                return Seen(obj(listed.found, channel_id), listed.at)
+        seen = await self._look(f"/channels/{channel_id}", f"channel/{channel_id}", believed_seconds)
+        if seen.found is not None:
+            self._guild_of[channel_id] = snowflake(seen.found, "guild_id")
+        return seen
+
+    async def _channels(self, guild_id: str, believed_seconds: float) -> Seen:
+        """The channels of a server that were looked at before, by their ids: without threads, all of them in one call.
+
+        (https://docs.discord.com/developers/resources/guild, "Get Guild Channels", 2026.)
+        """
+        place = self._place(f"/guilds/{guild_id}/channels")
+        async with place.lock:
+            if place.seen is not None and self._is_believed(place.seen, believed_seconds):
+                return place.seen
+            answer = await self._get(f"/guilds/{guild_id}/channels", f"channels/{guild_id}")
+            found: Object | None = None
+            if answer.status == 200:
+                listed = {snowflake(one, "id"): one for one in as_objects(answer.json())}
+                found = {key: one for key, one in listed.items() if key in self._guild_of}
+            place.seen = Seen(found, self._clock.monotonic())
+            return place.seen
+
+    def _is_believed(self, seen: Seen, believed_seconds: float) -> bool:
+        usual = believed_seconds if seen.found is not None else _HIDDEN_SECONDS
+        return self.age_seconds(seen) <= usual
 
     def guild_of(self, channel_id: str) -> str:
         """The server of a channel that was looked at before, "" for none; a channel stays where it is."""
         return self._guild_of.get(channel_id, "")
 
-    async def guild(self, guild_id: str) -> Object | None:
+    async def guild(self, guild_id: str, believed_seconds: float = 0.0) -> Seen:
         """A server with its roles; None where the bot is not in it."""
-        return await self._look(f"/guilds/{guild_id}", f"guild/{guild_id}")
+        return await self._look(f"/guilds/{guild_id}", f"guild/{guild_id}", believed_seconds)
 
-    async def member(self, guild_id: str, user_id: str) -> Object:
-        """Who somebody is in a server; {} for no member, or where the bot is none."""
+    async def member(self, guild_id: str, user_id: str) -> Object | None:
+        """Who somebody is in a server; {} for no member, None where the bot can't tell."""
         answer = await self._get(f"/guilds/{guild_id}/members/{user_id}", f"member/{guild_id}")
-        if answer.status != 200:
+        if answer.status == 404 and number(as_object(answer.json()), "code") != _UNKNOWN_GUILD:
             return {}
+        if answer.status != 200:
+            return None
         found = as_object(answer.json())
         _check(obj(found, "user"), user_id)
         return found
 
-    async def messages(self, channel_id: str, after: str = "", limit: int = PAGE) -> Sequence[Object]:
-        """The oldest messages after an id, or the newest where `after` is ""; in no order that can be relied upon."""
+    async def crowd(self, guild_id: str, believed_seconds: float) -> Crowd:
+        """All members of a server, so that they need not be asked for one by one.
+
+        Discord lists them for apps with the Server Members Intent alone, a thousand at a time
+        (https://docs.discord.com/developers/resources/guild, "List Guild Members", 2026). A server that has more than
+        one list holds is for its accounts to ask about, each for itself.
+        """
+        place = self._place(f"/guilds/{guild_id}/members")
+        async with place.lock:
+            crowd = place.crowd
+            if crowd is not None:
+                usual = believed_seconds if crowd.members is not None else _UNLISTED_SECONDS
+                if self.age_seconds(crowd) <= usual:
+                    return crowd
+            answer = await self._get(f"/guilds/{guild_id}/members?limit={CROWD}", f"members/{guild_id}")
+            found = None
+            if answer.status == 200:
+                listed = as_objects(answer.json())
+                found = {snowflake(obj(one, "user"), "id"): one for one in listed}
+            members = found if found is not None and len(found) < CROWD else None
+            place.crowd = Crowd(members, self._clock.monotonic())
+            return place.crowd
+
+    async def messages(self, channel_id: str, after: str = "", limit: int = PAGE) -> Sequence[Object] | None:
+        """The oldest messages after an id, or the newest where `after` is ""; in no order that can be relied upon.
+
+        None where the bot may not read the channel.
+        """
         query = f"limit={limit}" + (f"&after={after}" if after else "")
         answer = await self._get(f"/channels/{channel_id}/messages?{query}", f"messages/{channel_id}")
         if answer.status != 200:
             self._tell_hidden(f"/channels/{channel_id}/messages", answer.status)
-            return []
+            return None
         return as_objects(answer.json())
 
-    async def _look(self, path: str, route: str) -> Object | None:
-        now = self._clock.monotonic()
-        looked = self._looked.get(path)
-        if looked is not None and looked.until > now:
-            return looked.found
-        answer = await self._get(path, route)
-        found: Object | None = None
-        if answer.status == 200:
-            found = as_object(answer.json())
-            _check(found, path.rpartition("/")[2])
-        else:
-            self._tell_hidden(path, answer.status)
-        if len(self._looked) >= _MOST_REMEMBERED:
-            self._looked.clear()
-        seconds = _HIDDEN_SECONDS if found is None else _BELIEVED_SECONDS
-        self._looked[path] = Looked(found, self._clock.monotonic() + seconds)
-        return found
+    async def hear(self, channel_id: str, after: str, believed_seconds: float) -> Heard | None:
+        """The oldest messages after an id, at most `PAGE`, as another account may have had them; None as `messages`."""
+        place, low = self._place(f"/channels/{channel_id}/messages"), int(after)
+        async with place.lock:
+            heard = place.heard
+            if heard is not None and heard.after <= low and self.age_seconds(heard) <= believed_seconds:
+                return heard
+            listed = await self.messages(channel_id, after)
+            if listed is None:
+                return None
+            heard = Heard(listed, low, self._clock.monotonic())
+            if len(listed) < PAGE:  # else there may be more
+                place.heard = heard
+            return heard
+
+    async def _look(self, path: str, route: str, believed_seconds: float) -> Seen:
+        place = self._place(path)
+        async with place.lock:
+            if place.seen is not None and self._is_believed(place.seen, believed_seconds):
+                return place.seen
+            answer = await self._get(path, route)
+            found: Object | None = None
+            if answer.status == 200:
+                found = as_object(answer.json())
+                _check(found, path.rpartition("/")[2])
+            else:
+                self._tell_hidden(path, answer.status)
+            place.seen = Seen(found, self._clock.monotonic())
+            return place.seen
+
+    def _place(self, path: str) -> _Place:
+        if path not in self._places and len(self._places) >= _MOST_REMEMBERED:
+            self._places.clear()
+        return self._places.setdefault(path, _Place())
 
     async def _get(self, path: str, route: str) -> Answer:
         """Ask, within the limits; the answer is a 200, or a 4xx about the thing asked for.
@@ -154,8 +273,7 @@ class Bot:
         )
 
     async def _send(self, path: str) -> Answer:
-        if self._clock.monotonic() < self._refused_until:
-            raise _refused()
+        self.check()
         return await self._http.send("GET", f"{self._api_url}{path}", headers=self._headers)
 
     async def _wait(self, route: str) -> None:

@@ -34,7 +34,7 @@ from tidings_discord.bot import Bot
 from tidings_discord.fields import snowflake
 from tidings_discord.oauth import oauth, revoke
 from tidings_discord.parse import parse
-from tidings_discord.poll import poll
+from tidings_discord.poll import Terms, poll
 from tidings_discord.settings import SETTINGS_SCHEMA
 from tidings_discord.site import DISCORD, Site, name_of
 from tidings_discord.verify import verify
@@ -62,6 +62,7 @@ class Setup:
         bot: The app's bot; None for none.
         channels: Those that it reads.
         roles: Whether roles are looked at.
+        roles_seconds: How often, in servers where the bot reads nothing.
         poll_seconds: The cadence.
         headers: Sent with every call.
     """
@@ -72,6 +73,7 @@ class Setup:
     bot: Bot | None = None
     channels: tuple[str, ...] = ()
     roles: bool = True
+    roles_seconds: float = 24 * 3600.0
     poll_seconds: float = 4 * 3600.0
     headers: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
@@ -173,4 +175,7 @@ class DiscordConnector(Connector, Receives, Connects, Polls):
     def poll(self, api: Api, asked: Asked) -> AsyncIterator[Polled]:
         """See `tidings_discord.poll`."""
         setup = self._setup
-        return poll(api, asked, roles=setup.roles, bot=setup.bot, channels=setup.channels, site=setup.site)
+        terms = Terms(
+            setup.site, setup.bot, setup.channels, setup.roles, setup.roles_seconds, setup.poll_seconds
+        )
+        return poll(api, asked, terms)

@@ -34,6 +34,7 @@ def oauth(site: Site, *, roles: bool) -> OAuth:
         needed_scopes=scopes,
         pkce=True,
         client_authentication="body",
+        needs_refresh_token=True,  # each answer has one; without it the consent would end within seven days
     )
 
 

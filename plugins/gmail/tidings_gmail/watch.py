@@ -38,6 +38,7 @@ class Watching:
     def __init__(self, clock: Clock, topic: str) -> None:
         self._clock = clock
         self._topic = topic
+        self._names: dict[str, str] = {}  # of mailboxes, by account: an address hardly ever changes
 
     @property
     def is_on(self) -> bool:
@@ -45,13 +46,16 @@ class Watching:
         return bool(self._topic)
 
     async def targets(self, api: Api) -> Sequence[Target]:
-        """The mailbox.
+        """The mailbox; what it is called is asked once in the life of a process.
 
         Raises:
             AuthExpired, Unavailable, Rejected: As `Api.request`.
         """
-        found: Profile = await profile(api)
-        return (Target(TARGET, found.address or "the mailbox"),)
+        name = self._names.get(api.account_key)
+        if name is None:
+            found: Profile = await profile(api)
+            name = self._names[api.account_key] = found.address or "the mailbox"
+        return (Target(TARGET, name),)
 
     async def register(self, api: Api, target: Target) -> Upstream:
         """Begin or renew the watch.

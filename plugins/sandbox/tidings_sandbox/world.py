@@ -128,6 +128,11 @@ class World:
         """The emulated YouTube."""
         return self.one(YouTube)
 
+    @property
+    def discord(self) -> Discord:
+        """The emulated Discord."""
+        return self.one(Discord)
+
     def one(self, kind: type[OneEmulator]) -> OneEmulator:
         """The emulator of this kind."""
         emulator = self.emulators[kind.name]

@@ -19,8 +19,8 @@ class PollingOptions(Options):
 
     steady: bool = Field(
         default=False,
-        description="Keep to each platform's cadence. By default who has news is asked sooner, and who has none "
-        "later, up to four times the cadence.",
+        description="Keep to each platform's cadence. By default who has no news is asked later, up to four times "
+        "the cadence.",
     )
 
 

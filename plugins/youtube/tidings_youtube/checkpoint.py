@@ -22,6 +22,7 @@ class Channel(msgspec.Struct, array_like=True):
         absences: How often in a row it was missing among the subscriptions.
         count: How many videos it had when that was last read; None where nobody asked.
         counted_at: When that was last asked, in seconds since 1970; 0 for never.
+        pushed: The new videos that the hub has told of since `count`, or the first of them.
     """
 
     title: str
@@ -32,6 +33,7 @@ class Channel(msgspec.Struct, array_like=True):
     absences: int = 0
     count: int | None = None
     counted_at: int = 0
+    pushed: list[str] = []
 
     @property
     def seen_at(self) -> int:
@@ -46,7 +48,8 @@ class Memory(msgspec.Struct, omit_defaults=True):
         likes: The playlist of liked videos; "" while unknown.
         liked: What of it was seen; None before the first look.
         liked_at: When it was last read, in seconds since 1970.
-        liked_news_at: When that last brought news, likewise; 0 for never.
+        active_at: When something last happened that was told, likewise; 0 for never.
+        likes_due_at: When it is to be read next, likewise.
         likes_pace: By how much the pauses between two looks at the likes have grown while there was none.
         subscriptions_at: When the subscriptions were last read, likewise; 0 for never.
         channels: By id, in the order of the subscriptions.
@@ -55,7 +58,8 @@ class Memory(msgspec.Struct, omit_defaults=True):
     likes: str = ""
     liked: Window | None = None
     liked_at: int = 0
-    liked_news_at: int = 0
+    active_at: int = 0
+    likes_due_at: int = 0
     likes_pace: float = 1.0
     subscriptions_at: int = 0
     channels: dict[str, Channel] = {}

@@ -9,10 +9,15 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Final
 
-from tidings.contracts import Parsed, WebhookRequest
+from tidings.contracts import Hint, Parsed, WebhookRequest
 from tidings.event import Event
 from tidings_youtube.atom import DeletedEntry, VideoEntry, read_feed
 from tidings_youtube.cards import Video, deleted, uploaded
+
+#: What a delivery's hint names: no target, but that something has happened.
+ACTIVE: Final = "active"
+#: Likewise, followed by a channel's id and a video's: that this video was told as new.
+PUSHED: Final = "pushed:"
 
 # An entry that was updated long after its video was published is an edit. One that was updated soon is told: if the
 # video is known, its event is known, too, and nothing is told twice.
@@ -27,6 +32,7 @@ def parse(request: WebhookRequest) -> Parsed:
     """
     entries = read_feed(request.body)
     events: dict[str, Event] = {}
+    pushed: list[str] = []
     kind = "video_edited" if entries else "empty"
     for entry in entries:
         if isinstance(entry, DeletedEntry):
@@ -37,10 +43,14 @@ def parse(request: WebhookRequest) -> Parsed:
                 Video(entry.video_id, entry.channel_id, entry.title, entry.channel, entry.published)
             )
             kind = "video"
+            pushed.append(f"{PUSHED}{entry.channel_id}:{entry.video_id}")
         else:
             continue
         events.setdefault(event.id, event)
-    return Parsed(list(events.values()), kind=kind)
+    # News makes an account active, and what nobody pushes is asked for no later than usual for a while. And what was
+    # pushed need not be looked for where a channel has just as many videos more.
+    hint = Hint((ACTIVE, *dict.fromkeys(pushed))) if events else None
+    return Parsed(list(events.values()), kind=kind, hint=hint)
 
 
 def _is_new(entry: VideoEntry) -> bool:

@@ -1,9 +1,10 @@
 """What is asked of YouTube: the subscriptions, the likes, and the uploads of each channel, each at its own pace.
 
 Uploads are asked for a few channels at a time. Under push it is asked all the same, seldom, so that what the hub lost
-is found: how many videos each channel has, fifty channels for a unit, and the uploads of those alone where that has
-changed; once a week of all, for a deletion may hide an upload from a count. `search.list` is never asked (100 calls a
-day), nor the RSS feeds (mostly 404 and 500 since December 2025: lion-reader#1127, miniflux#4261).
+is found: how many videos each channel has, fifty channels for a unit, and the uploads of those alone that have not just
+as many more as the hub has told of; once a week of all, for a deletion may hide an upload from a count. `search.list`
+is never asked (100 calls a day), nor the RSS feeds (mostly 404 and 500 since December 2025: lion-reader#1127,
+miniflux#4261).
 """
 
 from __future__ import annotations
@@ -16,7 +17,9 @@ from tidings.errors import AuthExpired, Rejected, TidingsError, Unavailable
 from tidings.event import Event
 from tidings_youtube.cadence import Cadence, Rules
 from tidings_youtube.cards import liked, uploaded
+from tidings_youtube.channels import PAGE
 from tidings_youtube.checkpoint import Channel, Memory
+from tidings_youtube.parse import ACTIVE, PUSHED
 from tidings_youtube.subscribing import read_subscriptions
 from tidings_youtube.targets import chosen, key_of, wants
 from tidings_youtube.videos import (
@@ -40,9 +43,10 @@ _CROWD: Final = 10
 _LEAST_SECONDS: Final = 60.0
 _DAY_SECONDS: Final = 86_400
 _WEEK_SECONDS: Final = 7 * _DAY_SECONDS
-# As core stretches the pauses of an idle account, and not right after news.
-_IDLE, _MOST_PACE = 1.25, 4.0
+# As core stretches the pauses of an idle account, and not right after something happened.
+_IDLE, _MOST_PACE = 1.5, 4.0
 _ACTIVE_SECONDS: Final = 2 * 3600
+_MOST_PUSHED: Final = 50  # of more, the list of uploads is read
 # Intervals that have grown so much leave no unit for details.
 _SCARCE: Final = 2.0
 
@@ -73,17 +77,32 @@ class _Run:
 
     async def pieces(self) -> AsyncIterator[Polled]:
         memory = self._memory
+        self._note_pushed()
         if self._is_due(memory.subscriptions_at, self._cadence().subscriptions_seconds):
             yield self._piece(
                 await read_subscriptions(self._api, self._asked, memory, self._rules.most_channels)
             )
         cadence = self._cadence()
         self._forget_unwatched()
-        if self._likes and memory.likes and self._is_due(memory.liked_at, self._likes_seconds(cadence)):
-            yield await self._liked()
+        if self._likes and memory.likes and self._is_due(0, self._likes_due_at(cadence)):
+            yield await self._liked(cadence)
         async for piece in self._uploads(cadence):
             yield piece
         yield Polled(checkpoint=memory.write(), next_in_seconds=self._next_seconds(cadence))
+
+    def _note_pushed(self) -> None:
+        """Take note of what the hub has told meanwhile. That alone costs no call: what is not due is not asked for."""
+        memory, hinted = self._memory, self._asked.hinted
+        if ACTIVE in hinted:
+            memory.active_at = self._now
+            if self._likes:
+                usual = int(self._cadence().likes_seconds)
+                memory.likes_due_at = min(memory.likes_due_at, self._now + usual)
+        for one in sorted(hinted):
+            channel_id, _, video_id = one.removeprefix(PUSHED).partition(":")
+            channel = memory.channels.get(channel_id)
+            if one.startswith(PUSHED) and channel is not None and video_id not in channel.pushed:
+                channel.pushed = [*channel.pushed, video_id][:_MOST_PUSHED]
 
     # --- what is due ------------------------------------------------------------------------------------------------
 
@@ -113,29 +132,32 @@ class _Run:
         memory = self._memory
         due = [memory.subscriptions_at + cadence.subscriptions_seconds]
         if self._likes and memory.likes:
-            due.append(memory.liked_at + self._likes_seconds(cadence))
+            due.append(self._likes_due_at(cadence))
         due += [memory.channels[one].seen_at + cadence.channel_seconds(one) for one in self._watched()]
         return max(_LEAST_SECONDS, min(due) - self._now)
 
-    def _likes_seconds(self, cadence: Cadence) -> float:
+    def _likes_due_at(self, cadence: Cadence) -> float:
+        """When to look at the likes; never later than the longest pause after the last look."""
         memory = self._memory
-        is_active = self._now - memory.liked_news_at < _ACTIVE_SECONDS
-        return cadence.likes_seconds * (1.0 if is_active else memory.likes_pace)
+        return min(memory.likes_due_at, memory.liked_at + cadence.likes_seconds * _MOST_PACE)
 
     def _piece(self, events: Sequence[Event], *, target: str = "", gap: str = "") -> Polled:
         return Polled(events=events, target=target, checkpoint=self._memory.write(), gap=gap)
 
     # --- likes and uploads ------------------------------------------------------------------------------------------
 
-    async def _liked(self) -> Polled:
+    async def _liked(self, cadence: Cadence) -> Polled:
         memory = self._memory
         reading = await read_playlist(self._api, memory.likes, like, memory.liked, memory.liked_at)
         fresh = memory.liked.fresh(reading.items, memory.liked_at) if memory.liked is not None else []
         is_first = memory.liked is None
         memory.liked = self._moved(memory.liked, reading)
         memory.liked_at = self._now
-        memory.liked_news_at = self._now if fresh else memory.liked_news_at
+        last_at = max((int(one.at.timestamp()) for one in fresh if one.at is not None), default=0)
+        memory.active_at = max(memory.active_at, min(self._now, last_at))
         memory.likes_pace = 1.0 if fresh or is_first else min(_MOST_PACE, memory.likes_pace * _IDLE)
+        pace = 1.0 if self._now < memory.active_at + _ACTIVE_SECONDS else memory.likes_pace
+        memory.likes_due_at = self._now + int(cadence.likes_seconds * pace)
         events = [liked(self._api.account_key, one.video, one.at) for one in fresh]
         gap = f"More than {len(reading.items)} videos were liked at once; the oldest of them are missing."
         return self._piece(events, gap=gap if reading.is_gap else "")
@@ -161,6 +183,7 @@ class _Run:
         for one in [*(readings.keys() - news.keys()), *news]:  # of those without news no commit is waited for
             channel, reading = self._memory.channels[one], readings[one]
             channel.window = self._moved(channel.window, reading, hidden)
+            channel.pushed = []
             channel.count = _kept_count(channel.count, counts.get(one), len(news.get(one, ())))
             if events := [uploaded(listed.video) for listed in news.get(one, ())]:
                 yield self._piece(events, target=key_of(one), gap=_gap(channel, reading))
@@ -184,6 +207,8 @@ class _Run:
         pushed = [] if self._asked.is_urgent else [one for one in due if cadence.is_pushed(one)]
         if not pushed:
             return due, {}, None
+        room = PAGE - len(pushed) % PAGE
+        pushed = [*pushed, *self._counted_before(cadence, due)[:room]]  # which costs no further unit
         try:
             counts = await upload_counts(self._api, pushed)
         except (AuthExpired, Unavailable, Rejected) as error:
@@ -192,12 +217,17 @@ class _Run:
             one
             for one in pushed
             if channels[one].window is not None
-            and channels[one].count == counts.get(one, -1)
+            and _expected(channels[one]) == counts.get(one, -1)
             and self._now - channels[one].looked_at < _WEEK_SECONDS
         }
         for one in unchanged:
-            channels[one].counted_at = self._now
-        return [one for one in due if one not in unchanged], counts, None
+            channels[one].counted_at, channels[one].count, channels[one].pushed = self._now, counts[one], []
+        return [one for one in dict.fromkeys([*due, *pushed]) if one not in unchanged], counts, None
+
+    def _counted_before(self, cadence: Cadence, due: Sequence[str]) -> Sequence[str]:
+        """Other channels that the hub tells of, those first that were asked for longest ago."""
+        found = [one for one in self._watched() if cadence.is_pushed(one) and one not in due]
+        return sorted(found, key=lambda one: self._memory.channels[one].seen_at)
 
     def _fresh(self, channel_id: str, reading: Reading) -> list[Listed]:
         channel = self._memory.channels[channel_id]
@@ -233,6 +263,11 @@ class _Run:
         if window is None and not seen:
             return Window(self._now - _DAY_SECONDS)  # what an empty list will show, it does not show yet
         return (window or Window()).moved(seen, is_whole=reading.is_whole)
+
+
+def _expected(channel: Channel) -> int | None:
+    """How many videos a channel has if the hub has told of each that is new."""
+    return None if channel.count is None else channel.count + len(channel.pushed)
 
 
 def _kept_count(before: int | None, now: int | None, told: int) -> int | None:

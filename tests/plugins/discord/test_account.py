@@ -11,7 +11,7 @@ from discord_exchanges import ANN, BEN, HOME, NOW, TALK, Discord, answered, chan
 from tidings.connecting import Answer
 from tidings.contracts import Asked, Polled
 from tidings.errors import Unavailable
-from tidings_discord.poll import poll
+from tidings_discord.poll import Terms, poll
 from tidings_discord.site import DISCORD
 
 GUILDS = "/users/@me/guilds?limit=200"
@@ -34,9 +34,7 @@ class Confused(Discord):
 async def polled(discord: Confused, checkpoint: Any, *channels: str) -> list[Polled]:
     asked = Asked(checkpoint=checkpoint, now=NOW, every_seconds=3600)
     bot = discord.bot() if channels else None
-    return [
-        piece async for piece in poll(discord, asked, roles=False, bot=bot, channels=channels, site=DISCORD)
-    ]
+    return [piece async for piece in poll(discord, asked, Terms(DISCORD, bot, channels, roles=False))]
 
 
 @pytest.mark.parametrize(
@@ -56,13 +54,13 @@ async def polled(discord: Confused, checkpoint: Any, *channels: str) -> list[Pol
 )
 async def test_an_answer_about_something_else_is_asked_for_again(path: str, answer: Any) -> None:
     discord = Confused()
-    (first,) = await polled(discord, {})
+    first = (await polled(discord, {}))[-1]
     discord.instead[path] = answer
     with pytest.raises(Unavailable):
         await polled(discord, first.checkpoint)
     del discord.instead[path]
-    (after,) = await polled(discord, first.checkpoint)
-    assert after.events == []
+    after = await polled(discord, first.checkpoint)
+    assert [event for piece in after for event in piece.events] == []
 
 
 @pytest.mark.parametrize("answer", [{}, [], None, {"id": HOME, "message": "Try again"}, {"user": {}}])

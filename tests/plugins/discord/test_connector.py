@@ -168,3 +168,8 @@ async def test_only_an_outage_has_the_giving_back_tried_again(status: int, again
             await giving
     else:
         await giving
+
+
+def test_a_consent_that_could_not_outlive_its_week_is_refused() -> None:
+    """Core refuses what brings no refresh token, where a connector says that it needs one."""
+    assert connector(client_id=5, client_secret=SECRET).oauth.needs_refresh_token

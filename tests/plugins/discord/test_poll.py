@@ -30,7 +30,7 @@ from tidings.contracts import Asked, Polled
 from tidings.errors import Rejected, Unavailable
 from tidings.event import Event
 from tidings_discord.bot import Bot
-from tidings_discord.poll import poll
+from tidings_discord.poll import Terms, poll
 from tidings_discord.site import DISCORD
 
 
@@ -41,6 +41,8 @@ class Watcher:
         self.discord = discord
         self.channels = channels
         self.roles = roles
+        self.roles_seconds = 0.0
+        self.every_seconds = 3600.0
         self.bot: Bot | None = discord.bot() if channels else None
         self.checkpoint: Mapping[str, Any] = {}
         self.settings: Mapping[str, Any] = {}
@@ -55,21 +57,20 @@ class Watcher:
     def said(self) -> list[str]:
         return [event.data["text"] for event in self.events if event.type == "com.discord.message"]
 
-    async def poll(self, *, urgent: bool = False) -> Sequence[Polled]:
-        """As an hour later."""
-        self.now += timedelta(hours=1)
-        await self.discord.clock.advance(3600)
+    async def poll(self, *, urgent: bool = False, after_seconds: float = 3600.0) -> Sequence[Polled]:
+        """So much later."""
+        self.now += timedelta(seconds=after_seconds)
+        await self.discord.clock.advance(after_seconds)
         asked = Asked(
             checkpoint=json.loads(json.dumps(self.checkpoint)),
             now=self.now,
-            every_seconds=3600,
+            every_seconds=self.every_seconds,
             is_urgent=urgent,
             settings=self.settings,
         )
         pieces = []
-        asking = poll(
-            self.discord, asked, roles=self.roles, bot=self.bot, channels=self.channels, site=DISCORD
-        )
+        terms = Terms(DISCORD, self.bot, self.channels, self.roles, self.roles_seconds, self.every_seconds)
+        asking = poll(self.discord, asked, terms)
         async for piece in asking:
             pieces.append(piece)
             self.events += piece.events
@@ -240,6 +241,37 @@ async def test_more_servers_than_a_page_are_all_read(watcher: Watcher) -> None:
     assert watcher.events == []
 
 
+async def test_as_many_servers_as_there_are_are_read(watcher: Watcher) -> None:
+    watcher.discord.mine = {str(number): f"Server {number}" for number in range(1000, 3100)}
+    await watcher.poll()
+    assert len(watcher.checkpoint["guilds"]) == 2100
+    watcher.discord.mine["5000"] = "The last one"
+    await watcher.poll()
+    assert [event.data["title"] for event in watcher.events] == ["Joined The last one"]
+
+
+async def test_a_page_that_comes_again_is_no_list(watcher: Watcher) -> None:
+    watcher.discord.mine = {str(number): f"Server {number}" for number in range(1000, 1200)}
+    request = watcher.discord.request
+
+    async def stuck(method: str, url: str, **more: Any) -> Any:
+        return await request(method, url.partition("&after=")[0], **more)
+
+    watcher.discord.request = stuck  # type: ignore[method-assign] - a Discord that turns no page
+    with pytest.raises(Unavailable, match="same page"):
+        await watcher.poll()
+
+
+@pytest.mark.parametrize("path", ["/users/@me/guilds", f"/users/@me/guilds/{HOME}/member"])
+async def test_a_refusal_by_chance_hides_no_news(watcher: Watcher, path: str) -> None:
+    """Discord now and then refuses good tokens; who takes that for a missing scope passes over what happened."""
+    await watcher.poll()
+    watcher.discord.mine[AWAY], watcher.discord.roles[HOME] = "Far Away", [CREW_ROLE]
+    watcher.discord.refusals = [path]
+    await watcher.poll()
+    assert watcher.kinds == ["guild_joined", "role_added"]
+
+
 async def test_without_the_scope_servers_are_left_alone_and_nobody_is_said_to_have_left(
     watcher: Watcher,
 ) -> None:
@@ -382,7 +414,7 @@ async def test_channels_of_servers_of_others_cost_no_calls_once_they_are_known(d
 
 @pytest.mark.parametrize("gone", ["from the list", "as the bot sees it", "both"])
 async def test_who_left_a_server_hears_nothing_of_it_any_more(reader: Watcher, gone: str) -> None:
-    discord = reader.discord
+    discord, reader.roles = reader.discord, False
     await reader.poll()
     if gone != "as the bot sees it":
         del discord.mine[HOME]
@@ -403,12 +435,45 @@ async def test_without_the_scope_for_servers_the_bot_s_word_is_enough(reader: Wa
 
 
 @pytest.mark.parametrize("path", [f"/channels/{TALK}", f"/guilds/{HOME}", f"/guilds/{HOME}/members/{ANN}"])
-async def test_what_the_bot_can_not_see_is_told_to_nobody(reader: Watcher, path: str) -> None:
+async def test_what_the_bot_can_not_see_for_a_moment_is_told_to_nobody_and_later_whole(
+    reader: Watcher, path: str
+) -> None:
+    reader.roles = False  # else the account's own word counts
+    reader.discord.hidden[f"/guilds/{HOME}/members?limit=1000"] = 403
     await reader.poll()
     reader.discord.hidden[path] = 403
     reader.discord.say(11, "hello")
     await reader.poll()
     assert reader.said == []
+    del reader.discord.hidden[path]
+    await reader.poll()
+    assert reader.said == ["hello"]
+
+
+async def test_a_thread_whose_channel_can_not_be_seen_for_a_moment_is_told_later(discord: Discord) -> None:
+    discord.channels["7"] = channel("7", kind=11, parent_id=TALK, name="a thread", permission_overwrites=None)
+    watcher = Watcher(discord, "7")
+    await watcher.poll()
+    discord.hidden[f"/channels/{TALK}"] = 403
+    discord.say(11, "within", "7")
+    await watcher.poll()
+    assert watcher.said == []
+    discord.hidden.clear()
+    await watcher.poll()
+    assert watcher.said == ["within"]
+
+
+async def test_what_was_said_before_the_bot_could_read_it_is_no_news(reader: Watcher) -> None:
+    discord = reader.discord
+    discord.say(10, "long ago")
+    discord.channels[TALK]["last_message_id"] = None  # as of a channel that the bot sees, but may not read
+    discord.hidden[f"/channels/{TALK}/messages?limit=1"] = 403
+    await reader.poll()
+    discord.hidden.clear()
+    await reader.poll()
+    discord.say(11, "just now")
+    await reader.poll()
+    assert reader.said == ["just now"]
 
 
 async def test_what_was_said_while_the_bot_was_shut_out_of_a_channel_is_told_when_it_is_back(
@@ -547,3 +612,125 @@ def _differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]
         found += ["role_added"] * len(now[one][1] - before[one][1])
         found += ["role_removed"] * len(before[one][1] - now[one][1])
     return found
+
+
+# --- many accounts of one server ---
+
+
+class Neighbours:
+    """Accounts of one server, which share their installation's bot, and are asked for every four hours."""
+
+    def __init__(self, discord: Discord, count: int = 2) -> None:
+        self.discord = discord
+        self.all = [Watcher(discord, TALK) for _ in range(count)]
+        for one in self.all:
+            one.bot, one.every_seconds, one.roles_seconds = self.all[0].bot, 4 * 3600.0, 86_400.0
+
+    async def poll(self, number: int, in_seconds: float, *, urgent: bool = False) -> float | None:
+        """Poll one of them so much later; returns when it wants to be asked again."""
+        one = self.all[number]
+        one.now = NOW + timedelta(seconds=self.discord.clock.monotonic())
+        self.discord.asked.clear()
+        self.discord.asked_by_bot.clear()
+        pieces = await one.poll(after_seconds=in_seconds, urgent=urgent)
+        return pieces[-1].next_in_seconds
+
+
+async def test_what_the_bot_saw_for_one_account_serves_the_others(discord: Discord) -> None:
+    neighbours = Neighbours(discord)
+    for number in (0, 1, 0, 1):
+        await neighbours.poll(number, 2 * 3600)
+    discord.say(11, "hello")
+    discord.roles[HOME] = [CREW_ROLE]
+    await neighbours.poll(0, 2 * 3600)
+    assert discord.asked == ["/users/@me/guilds?limit=200"]
+    assert len(discord.asked_by_bot) == 4  # the members, the channel, its server, its messages
+    discord.say(12, "and then")
+    assert await neighbours.poll(1, 300) == 4 * 3600 - 300  # so that nothing comes later for it
+    assert (discord.asked, discord.asked_by_bot) == (["/users/@me/guilds?limit=200"], [])
+    for one in neighbours.all:
+        assert one.said == ["hello"]
+        assert one.kinds == ["role_added", "message"]
+    await neighbours.poll(1, 4 * 3600 - 300)
+    assert neighbours.all[1].said == ["hello", "and then"]
+
+
+async def test_a_role_that_was_made_a_moment_ago_has_its_name(discord: Discord) -> None:
+    neighbours = Neighbours(discord)
+    for number in (0, 1, 0):
+        await neighbours.poll(number, 2 * 3600)
+    made = "41771983423143999"
+    discord.guilds[HOME], discord.roles[HOME] = guild(**{f"r{made}": 0}), [made]
+    await neighbours.poll(1, 61, urgent=True)
+    assert [event.data["role"]["name"] for event in neighbours.all[1].events] == ["Role 99"]
+
+
+async def test_what_is_too_old_to_be_believed_is_asked_for_anew(discord: Discord) -> None:
+    neighbours = Neighbours(discord)
+    for number in (0, 1, 0):
+        await neighbours.poll(number, 2 * 3600)
+    discord.say(11, "hello")
+    assert await neighbours.poll(1, 1801) is None
+    assert neighbours.all[1].said == ["hello"]
+
+
+async def test_who_wants_to_know_now_is_not_told_how_it_was_half_an_hour_ago(discord: Discord) -> None:
+    neighbours = Neighbours(discord)
+    for number in (0, 1, 0):
+        await neighbours.poll(number, 2 * 3600)
+    discord.say(11, "hello")
+    await neighbours.poll(1, 61, urgent=True)
+    assert neighbours.all[1].said == ["hello"]
+
+
+async def test_what_another_account_saw_before_does_not_undo_what_this_one_knows(discord: Discord) -> None:
+    neighbours = Neighbours(discord)
+    for number in (0, 1, 0):
+        await neighbours.poll(number, 2 * 3600)
+    discord.roles[HOME], discord.profile = [CREW_ROLE], {**discord.profile, "global_name": "Annie"}
+    neighbours.all[1].bot = None
+    neighbours.all[1].roles_seconds = 0.0
+    await neighbours.poll(1, 300)  # by its own consent alone
+    neighbours.all[1].bot = neighbours.all[0].bot
+    await neighbours.poll(1, 300)
+    assert neighbours.all[1].kinds == ["profile_changed", "role_added"]
+
+
+async def test_without_a_list_of_members_each_account_asks_for_itself(discord: Discord) -> None:
+    neighbours = Neighbours(discord)
+    discord.hidden[f"/guilds/{HOME}/members?limit=1000"] = 403
+    for number in (0, 1, 0, 1):
+        await neighbours.poll(number, 2 * 3600)
+    discord.say(11, "hello")
+    discord.roles[HOME] = [CREW_ROLE]
+    await neighbours.poll(0, 2 * 3600)
+    assert discord.asked == ["/users/@me/guilds?limit=200", f"/users/@me/guilds/{HOME}/member"]
+    assert neighbours.all[0].kinds == ["role_added", "message"]
+
+
+async def test_where_the_bot_reads_nothing_roles_are_looked_at_seldom(discord: Discord) -> None:
+    discord.mine[AWAY] = "Far Away"
+    neighbours = Neighbours(discord, 1)
+    looked = 0
+    for _ in range(12):  # two days
+        await neighbours.poll(0, 4 * 3600)
+        looked += f"/users/@me/guilds/{AWAY}/member" in discord.asked
+    assert looked == 2
+
+
+async def test_a_refused_bot_is_shown_to_who_is_in_none_of_its_servers_too(discord: Discord) -> None:
+    stranger, reader = Watcher(discord, TALK), Watcher(discord, TALK)
+    reader.bot = stranger.bot
+    await reader.poll()
+    discord.mine = {AWAY: "Far Away"}
+    await stranger.poll()
+    discord.mine[HOME] = "The Lantern"
+    discord.scripted = [answered(401, {"message": "401: Unauthorized"})]
+    with pytest.raises(Rejected, match="bot_token"):
+        await reader.poll()
+    del discord.mine[HOME]
+    discord.asked_by_bot.clear()
+    stranger.now -= timedelta(hours=1)
+    with pytest.raises(Rejected, match="bot_token"):
+        await stranger.poll(after_seconds=60)
+    assert discord.asked_by_bot == []

@@ -356,6 +356,13 @@ async def test_one_call_too_many_is_told_to_wait(site: Site, clock: FakeClock) -
     assert (await api.get("users.list"))["ok"] is True
 
 
+async def test_a_lively_workspace_takes_any_number_of_calls(site: Site, world: World) -> None:
+    api = await site.api()
+    world.become_lively()
+    for _ in range(21):
+        assert (await api.get("users.list"))["ok"] is True
+
+
 @pytest.mark.parametrize(("path", "status"), [("/api/chat.postMessage", 200), ("/nothing", 404)])
 async def test_what_is_not_there_is_an_error(site: Site, path: str, status: int) -> None:
     answer = await site.http.get(f"{SITE}{path}")

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tidings.contracts import Parsed, WebhookRequest
+from tidings.contracts import Hint, Parsed, WebhookRequest
 from tidings.errors import Rejected
 from tidings.event import rfc3339
 from tidings_youtube.connector import YouTubeConnector
@@ -47,6 +47,15 @@ def test_every_delivery_is_told_as_reviewed(
     connector: YouTubeConnector, delivery: Deliver, fixture: Path
 ) -> None:
     assert _told(connector.parse(delivery(fixture.stem))) == GOLDENS[fixture.stem]
+
+
+def test_a_new_video_says_that_something_has_happened_and_an_edit_does_not(
+    connector: YouTubeConnector, delivery: Deliver
+) -> None:
+    parsed = connector.parse(delivery("upload"))
+    (event,) = parsed.events
+    assert parsed.hint == Hint(("active", f"pushed:{CHANNEL}:{event.subject}"))
+    assert connector.parse(delivery("edited_old")).hint is None
 
 
 def test_every_golden_has_its_fixture() -> None:

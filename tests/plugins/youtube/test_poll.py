@@ -574,6 +574,23 @@ async def test_likes_are_asked_ever_more_rarely_while_there_are_none_and_not_wit
     assert viewer.pieces[-1].next_in_seconds == 900
 
 
+async def test_news_of_a_channel_brings_the_likes_forward_and_costs_no_call_itself(viewer: Viewer) -> None:
+    """While something happens likes come no later than usual; what goes on happening does not put them off."""
+    pushed = {f"channel:{one}": frozenset({"video"}) for one in ("UCa", ME)}
+    viewer.subscribe("UCa")
+    for _ in range(200):
+        await viewer.poll(0.25, every=30 * DAY, pushed=pushed)
+    while "/playlistItems LL" not in viewer.youtube.asked:
+        await viewer.poll(0.25, every=30 * DAY, pushed=pushed)
+    for number, left_seconds in ((1, 900), (2, 300)):  # an hour after the last look it would be their turn
+        hinted = frozenset({"active", f"pushed:UCa:{number}"})
+        await viewer.poll(1 / 6, every=30 * DAY, pushed=pushed, hinted=hinted)
+        assert viewer.youtube.asked == []
+        assert viewer.pieces[-1].next_in_seconds == left_seconds
+    await viewer.poll(1 / 12, every=30 * DAY, pushed=pushed)
+    assert viewer.youtube.asked == ["/playlistItems LL"]
+
+
 async def test_under_push_counts_say_which_uploads_are_to_be_read(viewer: Viewer) -> None:
     pushed = {f"channel:{one}": frozenset({"video"}) for one in ("UCa", "UCb")}
     viewer.subscribe("UCa", "UCb")
@@ -584,6 +601,39 @@ async def test_under_push_counts_say_which_uploads_are_to_be_read(viewer: Viewer
     viewer.youtube.publish("UCb", "lost", viewer.at(1))
     assert await viewer.poll(25, every=86_400.0, pushed=pushed) == ["youtube:video:lost"]
     assert "UCa" not in viewer.looked_at()
+
+
+async def test_under_push_what_the_hub_told_of_is_not_looked_for(viewer: Viewer) -> None:
+    pushed = {f"channel:{one}": frozenset({"video"}) for one in ("UCa", ME)}
+    viewer.subscribe("UCa")
+    await viewer.poll(pushed=pushed)
+    await viewer.poll(25, every=DAY, pushed=pushed)
+    viewer.youtube.publish("UCa", "told", viewer.at(1))
+    for _ in range(2):  # the hub sends some things twice
+        await viewer.poll(1, every=DAY, pushed=pushed, hinted=frozenset({"active", "pushed:UCa:told"}))
+        assert viewer.looked_at() == []
+    await viewer.poll(25, every=DAY, pushed=pushed)
+    assert viewer.looked_at() == []
+    viewer.youtube.publish("UCa", "told too", viewer.at(1))
+    viewer.youtube.publish("UCa", "lost", viewer.at(2))
+    await viewer.poll(2, every=DAY, pushed=pushed, hinted=frozenset({"active", "pushed:UCa:told too"}))
+    assert "youtube:video:lost" in await viewer.poll(25, every=DAY, pushed=pushed)
+
+
+async def test_channels_that_were_asked_for_at_different_times_are_counted_together(viewer: Viewer) -> None:
+    """Polls of many channels disperse; counts of as many cost one call if they don't."""
+    channels = [f"UC{number}" for number in range(12)]
+    viewer.subscribe(*channels)
+    await viewer.poll()
+    await viewer.poll(2)  # twelve at once, which disperses them
+    pushed = {f"channel:{one}": frozenset({"video"}) for one in (*channels, ME)}
+    for hours in (14, 25):  # the counts are learnt
+        await viewer.poll(hours, every=DAY, pushed=pushed)
+    counted = 0
+    for _ in range(48):
+        await viewer.poll(1, every=DAY, pushed=pushed)
+        counted += sum(one.startswith("/channels") for one in viewer.youtube.asked)
+    assert counted == 2
 
 
 async def test_uploads_that_are_counted_before_they_are_listed_are_read_once_more(viewer: Viewer) -> None:

@@ -20,6 +20,7 @@ from tidings_sandbox.wire import Answer, Call, json_answer
 PREFIX: Final = "/api/v10"
 
 _MOST_GUILDS: Final = 200
+_MOST_MEMBERS: Final = 1000
 _MOST_MESSAGES, _USUAL_MESSAGES = 100, 50
 
 
@@ -52,6 +53,7 @@ class Api:
 
     Attributes:
         has_message_content: Whether the app has the privileged intent for messages' content.
+        has_members: Whether it has the one for lists of members.
         bot_token: Of the app's bot.
 
     Args:
@@ -77,6 +79,7 @@ class Api:
         rates: Rates,
     ) -> None:
         self.has_message_content = True
+        self.has_members = True
         self._application_id = application_id
         self.bot_token = bot_token
         self._consents = consents
@@ -161,6 +164,19 @@ class Api:
             raise Refused(404, 10007, "Unknown Member")
         return shapes.member(member, self._life.global_name(person))
 
+    def _bot_members(self, _call: Call, asked: Mapping[str, str], ids: Sequence[str]) -> Any:
+        server = self._seen(ids[0])
+        if not self.has_members:
+            raise Refused(403, 50001, "Missing Access")
+        limit = _whole(asked, "limit", 1, _MOST_MEMBERS)
+        after = int(asked.get("after", "0")) if asked.get("after", "0").isdecimal() else 0
+        listed = sorted(server.members.values(), key=lambda one: int(user_id(one.person)))
+        listed = [one for one in listed if int(user_id(one.person)) > after]
+        return [shapes.member(one, self._life.global_name(one.person)) for one in listed[:limit]]
+
+    def _bot_channels(self, _call: Call, _asked: Mapping[str, str], ids: Sequence[str]) -> Any:
+        return [shapes.channel(one) for one in self._seen(ids[0]).channels if not one.is_hidden]
+
     def _bot_channel(self, _call: Call, _asked: Mapping[str, str], ids: Sequence[str]) -> Any:
         return shapes.channel(self._seen_channel(ids[0]))
 
@@ -234,7 +250,9 @@ _FOR_PEOPLE: Final[Sequence[tuple[re.Pattern[str], str, str, ForPerson]]] = [
 _FOR_BOTS: Final[Sequence[tuple[str, re.Pattern[str], str, ForBot]]] = [
     ("GET", re.compile(f"/guilds/{_ID}"), "guild", Api._bot_guild),
     ("GET", re.compile(f"/guilds/{_ID}/roles"), "roles", Api._bot_roles),
+    ("GET", re.compile(f"/guilds/{_ID}/members"), "members", Api._bot_members),
     ("GET", re.compile(f"/guilds/{_ID}/members/{_ID}"), "member", Api._bot_member),
+    ("GET", re.compile(f"/guilds/{_ID}/channels"), "channels", Api._bot_channels),
     ("GET", re.compile(f"/channels/{_ID}"), "channel", Api._bot_channel),
     ("GET", re.compile(f"/channels/{_ID}/messages"), "messages", Api._bot_messages),
     ("GET", re.compile("/applications/@me"), "application", Api._application),

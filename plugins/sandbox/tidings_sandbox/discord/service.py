@@ -70,7 +70,7 @@ class Discord(Emulator):
             url=f"{stage.public_url}/api/webhooks/{self.name}",
         )
         self._life = Life(stage, self.servers, self.chance)
-        self._life.watched = frozenset(watched_channels(CIRCLES))
+        self.watch(CIRCLES)
         self.api = Api(
             CLIENT_ID,
             _bot_token(stage.seed),
@@ -81,6 +81,15 @@ class Discord(Emulator):
             self.webhooks,
             self.rates,
         )
+
+    @property
+    def watched(self) -> frozenset[str]:
+        """The ids of the channels whose messages tidings is expected to tell."""
+        return self._life.watched
+
+    def watch(self, circles: int) -> None:
+        """Have tidings expected to tell the messages of so many circles, for an operator who chose their channels."""
+        self._life.watched = frozenset(watched_channels(circles))
 
     @classmethod
     def dialect(cls) -> Dialect:

@@ -78,6 +78,10 @@ class Slack(Emulator):
             "api_url": f"{base}/api",
         }
 
+    def become_lively(self) -> None:
+        """Lift the tiers, which polls of many at a newcomer's cadence would exceed."""
+        self.web_api.tiers.lift()
+
     def answer(self, call: Call) -> Answer:
         """Answer a request at once."""
         found = self.oauth.answer(call)

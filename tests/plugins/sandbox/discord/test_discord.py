@@ -392,3 +392,41 @@ async def test_pages_and_pictures_are_there(http: httpx.AsyncClient) -> None:
     assert "<script>" not in page.text
     picture = await http.get(f"/cdn/avatars/800000000000000003/{3:032x}.png")
     assert picture.headers["content-type"] == "image/svg+xml"
+
+
+async def test_an_operator_may_choose_the_channels_of_any_number_of_circles(
+    world: World, discord: Discord
+) -> None:
+    """What is said in a channel that was not chosen, tidings need not tell."""
+    far = next(one.key for one in world.stage.people if one.number == 11)  # of the third circle
+    discord.watch(2)
+    world.act("discord", "message", far, channel="talk")
+    assert world.happenings(far) == []
+    discord.watch(3)
+    world.act("discord", "message", far, channel="talk")
+    assert [one.kind for one in world.happenings(far)] == ["message"]
+    assert len(discord.watched) == 6
+
+
+async def test_a_bot_lists_members_with_the_intent_for_it_alone(
+    http: httpx.AsyncClient, discord: Discord, world: World
+) -> None:
+    server = discord.servers.circle(world.person(OTTILIE))
+    listed = (await bot(http, f"/guilds/{server.id}/members?limit=1000")).json()
+    assert listed[0]["user"]["id"] == "800000000000000000"
+    assert len(listed) == 5
+    rest = (await bot(http, f"/guilds/{server.id}/members?limit=2&after={listed[2]['user']['id']}")).json()
+    assert rest == listed[3:]
+    discord.api.has_members = False
+    assert (await bot(http, f"/guilds/{server.id}/members?limit=1000")).status_code == 403
+
+
+async def test_a_bot_lists_the_channels_that_it_may_see(
+    http: httpx.AsyncClient, discord: Discord, world: World
+) -> None:
+    server = discord.servers.circle(world.person(OTTILIE))
+    server.channels[0].is_hidden = True
+    listed = (await bot(http, f"/guilds/{server.id}/channels")).json()
+    assert [one["name"] for one in listed] == ["crew", "notes"]
+    assert listed[0]["permission_overwrites"]
+    assert (await bot(http, "/guilds/5/channels")).status_code == 404
