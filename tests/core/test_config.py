@@ -264,6 +264,7 @@ def test_the_shipped_file_needs_nothing_in_the_environment_and_says_the_defaults
         "strategy/webhook",
         "strategy/polling",
         "transport/sse",
+        "transport/webpush",
         "bus/local",
         "extra/dashboard",
         "extra/sandbox",
