@@ -30,9 +30,9 @@ from tidings_sandbox.world import World
 from virtual import VirtualClock, VirtualLoop, settle_chance
 
 FIRST_DAY = datetime(2027, 3, 3, tzinfo=UTC)
-# Before the day that counts: how long it is quiet, and then the days that are lived. Under push asking backs off towards
-# once a day, and that takes more than a day from the first news on; what is asked for steadily is the same from the
-# first hour in which everybody has connected.
+# Before the day that counts: how long it is quiet, and then the days that are lived. Under push asking backs off
+# towards once a day, and that takes more than a day from the first news on; what is asked for steadily is the same from
+# the first hour in which everybody has connected.
 _SETTLING, _DAYS_BEFORE = timedelta(hours=12), 2
 _SETTLING_STEADILY, _DAYS_BEFORE_STEADY = timedelta(hours=3), 0
 
