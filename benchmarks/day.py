@@ -30,11 +30,11 @@ from tidings_sandbox.world import World
 from virtual import VirtualClock, VirtualLoop, settle_chance
 
 FIRST_DAY = datetime(2027, 3, 3, tzinfo=UTC)
-_SETTLING = timedelta(hours=12)
-# Days that are lived before the one that counts. Under push asking backs off towards once a day, and that takes more
-# than a day from the first news on; what is asked for steadily is the same from the first hour.
-_DAYS_BEFORE = 2
-_DAYS_BEFORE_IF_STEADY = 0
+# Before the day that counts: how long it is quiet, and then the days that are lived. Under push asking backs off
+# towards once a day, and that takes more than a day from the first news on; what is asked for steadily is the same from
+# the first hour in which everybody has connected.
+_SETTLING, _DAYS_BEFORE = timedelta(hours=12), 2
+_SETTLING_STEADILY, _DAYS_BEFORE_STEADY = timedelta(hours=3), 0
 
 
 class Simulation:
@@ -50,8 +50,9 @@ class Simulation:
         group: asyncio.TaskGroup,
         platforms: frozenset[str],
     ) -> None:
-        self._before = timedelta(days=_DAYS_BEFORE_IF_STEADY if regime.strategies else _DAYS_BEFORE)
-        start = FIRST_DAY - self._before - _SETTLING
+        is_steady = bool(regime.strategies)
+        self._before = timedelta(days=_DAYS_BEFORE_STEADY if is_steady else _DAYS_BEFORE)
+        start = FIRST_DAY - self._before - (_SETTLING_STEADILY if is_steady else _SETTLING)
         self.clock = VirtualClock(loop, start)
         self.world = World(
             self.clock,
@@ -62,7 +63,7 @@ class Simulation:
             ask=self._ask,
             platforms=platforms,
         )
-        prepare(self.world, users, is_pushed=not regime.strategies)
+        prepare(self.world, users, is_pushed=not is_steady)
         if not regime.is_limited:
             self.world.become_lively()
         self.http = DirectHttp(self.world)
