@@ -12,7 +12,7 @@ from joserfc.jwk import RSAKey
 import deliveries
 from tidings.testing.clock import FakeClock
 from tidings.testing.server import live_server
-from tidings.testing.streams import open_stream
+from tidings.testing.streams import Frame, SseReader, open_stream
 from transports import closed, connected, say, told
 
 
@@ -53,6 +53,20 @@ async def publishing(clock: FakeClock) -> AsyncIterator[Application]:
         yield application
 
 
+async def _all_of(stream: SseReader, clock: FakeClock) -> list[Frame]:
+    """What comes until the server ends the stream, while time goes on."""
+
+    async def read() -> list[Frame]:
+        return [frame async for frame in stream]
+
+    reading = asyncio.create_task(read())
+    async with asyncio.timeout(30):
+        while not reading.done():
+            await clock.advance(1)
+            await asyncio.sleep(0.001)  # the database is read in real time
+    return await reading
+
+
 async def test_keys_change_and_whoever_is_connected_stays_so(tmp_path: Path, config: str) -> None:
     clock = FakeClock()
     async with publishing(clock) as app:
@@ -60,23 +74,34 @@ async def test_keys_change_and_whoever_is_connected_stays_so(tmp_path: Path, con
             app.add_key(name)
         app.published = ["old"]
         auth = f"auth: {{jwt: {{algorithm: RS256, jwks_url: '{app.url}', issuer: app, audience: tidings}}}}\n"
-        async with live_server(tmp_path, auth + config.replace("90ms", "15s"), clock=clock) as server:
+        # Time goes by in leaps here, in which no client could answer.
+        quiet = config.replace("websocket: {heartbeat: 90ms}", "websocket: {idle_timeout: 1h}").replace(
+            "90ms", "15s"
+        )
+        async with live_server(tmp_path, auth + quiet, clock=clock) as server:
             alice = await server.add_user("alice")
             hook = await server.add_hook(alice, "github")
             token = app.token("old", "alice", seconds=100)
-            async with open_stream(server.client, token) as stream, connected(server, token) as socket:
-                await told(socket, "ack")
-                await say(socket, type="subscribe")
-                await told(socket, "ack")
+            async with (
+                open_stream(server.client, token) as stream,
+                connected(server, token) as socket,
+                connected(server, token) as other,
+            ):
+                for one in (socket, other):
+                    await told(one, "ack")
+                    await say(one, type="subscribe")
+                    await told(one, "ack")
                 app.published = ["new"]
                 await clock.advance(61)
                 await say(socket, type="auth", token=app.token("new", "alice", seconds=600))
                 assert (await told(socket, "ack"))["user"] == "alice"
-                await clock.advance(60)  # beyond the life of the first token
-                frames = [frame async for frame in stream]
+                frames = await _all_of(stream, clock)  # the first token's life ends meanwhile
                 assert (frames[-1].event, frames[-1].json()) == ("closed", {"reason": "expired"})
+                assert await closed(other) == (4001, "expired")
                 await deliveries.send(server.client, hook, deliveries.push(1))
                 await told(socket, "event")
                 await say(socket, type="auth", token=app.token("foreign", "alice", seconds=600))
                 assert await closed(socket) == (4401, "unauthenticated")
-            assert app.asked == 2 + 1  # at first, for the new one, and for the foreign one
+            assert (
+                2 <= app.asked <= 3
+            )  # at first, for the new one, and for the foreign one if a minute is over

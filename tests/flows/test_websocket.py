@@ -192,25 +192,6 @@ async def test_nothing_is_told_to_nobody(ws_server: LiveServer) -> None:
             assert await closed(socket) == (4401, "unauthenticated")
 
 
-async def test_fresh_credentials_take_the_place_of_those_that_expire(
-    ws_server: LiveServer, alice: User
-) -> None:
-    hook = await ws_server.add_hook(alice, "github")
-    async with connected(ws_server, _jwt(alice.name, expires_in=2)) as socket:
-        await told(socket, "ack")
-        await say(socket, type="subscribe")
-        await told(socket, "ack")
-        await say(socket, type="auth", token=_jwt(alice.name, expires_in=600))
-        assert (await told(socket, "ack"))["of"] == "auth"
-        async with connected(ws_server, _jwt(alice.name, expires_in=2)) as other:
-            await told(other, "ack")
-            await say(other, type="subscribe")
-            # When this one has expired, the other's first credentials have, too.
-            assert await closed(other) == (4001, "expired")
-        await deliveries.send(ws_server.client, hook, deliveries.push(1))
-        assert (await told(socket, "event"))["cursor"].endswith("-1")
-
-
 async def test_credentials_of_another_user_end_it(ws_server: LiveServer, alice: User) -> None:
     bob = await ws_server.add_user(f"user{next(_numbers)}")
     async with connected(ws_server, await ws_server.add_token(alice)) as socket:

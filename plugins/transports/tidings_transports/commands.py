@@ -72,7 +72,10 @@ class Ping(Command, frozen=True):
 
 
 class Pong(Command, frozen=True):
-    """Says that the client is there, after a `ping`. It need not: with each `ping` goes one of the protocol's own."""
+    """Says that the client is there, after a `ping`.
+
+    It need not: the protocol has pings of its own for that, which browsers and libraries answer by themselves.
+    """
 
 
 COMMANDS: Final = (Auth, Subscribe, Sync, Ping, Pong)

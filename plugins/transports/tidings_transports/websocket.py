@@ -65,7 +65,7 @@ class WebSocketOptions(Options):
     Attributes:
         heartbeat: Longest silence on a stream; keep it below every proxy's time-out.
         auth_timeout: How long a connection may be without a subscription before it is closed.
-        idle_timeout: How long a client may give no sign of life; browsers and libraries give one at each heartbeat.
+        idle_timeout: How long a client may give no sign of life; browsers and libraries give one when they are asked.
         max_message: The longest message that a client may send, 64KiB at most.
         messages: Messages that each connection may send.
         connections: Open connections of each user.
@@ -223,7 +223,7 @@ class WebSocket(Transport):
             return "idle_timeout"
         if not conversation.is_subscribed and now - conversation.waiting_since >= options.auth_timeout:
             return "auth_timeout"
-        if quiet_seconds >= min(options.heartbeat, options.idle_timeout / _LOOKS):
+        if quiet_seconds >= options.idle_timeout / 2:
             sink.ping()
         return ""
 
