@@ -32,7 +32,7 @@ from tidings.writer import Writer
 
 #: How long from one comparison to the next: from the first, twice as long each time while nothing is missing.
 FIRST_SECONDS: Final = 900.0
-LONGEST_SECONDS: Final = 24 * 3600.0
+LONGEST_SECONDS: Final = 6 * 3600.0
 JITTER: Final = 0.1
 #: Lines may come into the log late, and a delivery may still be on its way to us.
 OVERLAP: Final = timedelta(minutes=10)

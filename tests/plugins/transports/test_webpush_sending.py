@@ -51,6 +51,7 @@ def transport(
         journal=cast("Any", None),
         streams=cast("Any", None),
         access=cast("Any", None),
+        requests=cast("Any", None),
         http=cast("Any", None),
     )
     services = Services([Service.parse(listed)], allow_private=allow_private, resolve=resolve)
@@ -277,7 +278,7 @@ async def test_a_signature_that_was_refused_is_made_anew(service: PushService) -
     ],
 )
 def test_without_a_subject_the_public_url_is_one_if_it_can_be(public_url: str, subject: str) -> None:
-    context = Context("transport/webpush", public_url, FakeClock(), *(cast("Any", None) for _ in range(5)))
+    context = Context("transport/webpush", public_url, FakeClock(), *(cast("Any", None) for _ in range(6)))
     made = WebPush(context, Delivery(), Services([], allow_private=False), Sender())
     assert (made.problem == "") == bool(subject)
     assert made.warning == ""
