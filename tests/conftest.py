@@ -16,7 +16,7 @@ import canaries
 # A change is judged by what it changes: the same examples each time. `make soak` looks for new ones. How long one takes
 # depends on what else the machine does, so there is no deadline.
 settings.register_profile("repeatable", derandomize=True, print_blob=True, deadline=None)
-settings.register_profile("searching", derandomize=False, print_blob=True, deadline=None)
+settings.register_profile("searching", max_examples=300, derandomize=False, print_blob=True, deadline=None)
 settings.load_profile("repeatable")
 
 

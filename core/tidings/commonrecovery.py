@@ -11,7 +11,6 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from functools import partial
-from typing import Final
 
 from sqlalchemy import Connection as Sql
 from structlog.typing import FilteringBoundLogger
@@ -38,12 +37,10 @@ from tidings.event import rfc3339
 from tidings.health import Health
 from tidings.jobs import Ended, Job
 from tidings.platforms import Platforms
-from tidings.recovery import FIRST_SECONDS, JITTER, OVERLAP, settled
+from tidings.recovery import FIRST_SECONDS, JITTER, LONGEST_SECONDS, OVERLAP, settled
 from tidings.watching import MONITOR, ask_all, recall, request
 from tidings.writer import Writer
 
-#: How long from one comparison to the next at most: one log serves all accounts, so that it costs few calls.
-LONGEST_SECONDS: Final = 6 * 3600.0
 Signal = Callable[[str, Collection[str], str], Awaitable[None]]
 
 

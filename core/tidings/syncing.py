@@ -49,7 +49,7 @@ from tidings.writer import Writer
 # Pushed copies may be minutes late: what is younger than this was not missed by push, only overtaken.
 _OVERTAKEN = timedelta(minutes=10)
 # Who has none is asked ever later; news brings the cadence back.
-_IDLE, _MOST_PACE = 1.5, 4.0
+_IDLE, _MOST_PACE = 2.0, 4.0
 _JITTER = 0.05
 _FLUSH_SECONDS = 30.0
 _COUNTED_SECONDS = 600.0  # accounts come and go more seldom

@@ -50,16 +50,16 @@ async def test_what_was_sent_again_is_one_event(tmp_path: Path) -> None:
         assert len([call for call in watch.remote.calls if call.startswith("fetch")]) == 1
 
 
-async def test_comparing_backs_off_from_fifteen_minutes_to_a_day_and_returns_after_a_loss(
+async def test_comparing_backs_off_from_fifteen_minutes_to_six_hours_and_returns_after_a_loss(
     tmp_path: Path,
 ) -> None:
     async with watching(tmp_path) as watch:
         assert 700 < (await watch.due)["recover"] <= 990
-        await watch.pass_seconds(3 * DAY)
-        assert (await watch.memory).recover_seconds == 24 * HOUR
+        await watch.pass_seconds(2 * DAY)
+        assert (await watch.memory).recover_seconds == 6 * HOUR
         watch.remote.loses = True
         await watch.happen()
-        for _ in range(27 * 12):
+        for _ in range(7 * 12):
             if await watch.entries(".thing"):
                 break
             await watch.pass_seconds(5 * MINUTE)
@@ -199,7 +199,7 @@ async def test_that_a_webhook_delivers_is_written_down_now_and_then(tmp_path: Pa
 
 async def test_a_delivery_that_could_not_be_taken_is_looked_for_soon(tmp_path: Path) -> None:
     async with watching(tmp_path) as watch:
-        await watch.pass_seconds(3 * DAY)
+        await watch.pass_seconds(2 * DAY)
         watch.remote.loses = True
         await watch.happen()
         watch.arrivals.failed(watch.connection_id)

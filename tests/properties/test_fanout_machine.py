@@ -20,6 +20,7 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
+from examples import examples
 from streams import Client, Scene, scene_in
 from tidings.contracts import WakeUp
 from tidings.event import OLDEST, Cursor, UserId
@@ -246,5 +247,5 @@ class FanoutMachine(RuleBasedStateMachine):
 
 def test_every_stream_gets_exactly_its_events_in_order_once() -> None:
     run_state_machine_as_test(
-        FanoutMachine, settings=settings(max_examples=30, stateful_step_count=30, deadline=None)
+        FanoutMachine, settings=settings(max_examples=examples(15), stateful_step_count=30, deadline=None)
     )

@@ -14,6 +14,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
 
+from examples import examples
 from tidings import schema
 from tidings.accounts import add_user
 from tidings.contracts import DeliveryKey, Item
@@ -263,5 +264,5 @@ def _type(id_: str) -> str:
 
 def test_the_journal_does_what_its_model_does() -> None:
     run_state_machine_as_test(
-        JournalMachine, settings=settings(max_examples=40, stateful_step_count=25, deadline=None)
+        JournalMachine, settings=settings(max_examples=examples(20), stateful_step_count=25, deadline=None)
     )

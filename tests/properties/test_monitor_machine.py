@@ -14,6 +14,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 
+from examples import examples
 from scripted import HOUR, Logging, Pollable, Pushing, watching
 
 TARGETS = ["a", "b"]
@@ -134,5 +135,5 @@ class MonitorMachine(RuleBasedStateMachine):
 
 def test_whatever_goes_wrong_the_connection_is_watched_and_finds_its_way_back() -> None:
     run_state_machine_as_test(
-        MonitorMachine, settings=settings(max_examples=12, stateful_step_count=12, deadline=None)
+        MonitorMachine, settings=settings(max_examples=examples(8), stateful_step_count=12, deadline=None)
     )

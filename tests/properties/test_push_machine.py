@@ -15,6 +15,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, rule, run_state_machine_as_test
 
+from examples import examples
 from tidings import schema
 from tidings.accounts import add_user
 from tidings.contracts import Item, Principal
@@ -250,5 +251,5 @@ class PushMachine(RuleBasedStateMachine):
 
 def test_each_thing_is_told_once_and_in_order() -> None:
     run_state_machine_as_test(  # type: ignore[no-untyped-call]  # has no annotations
-        PushMachine, settings=settings(max_examples=30, stateful_step_count=12, deadline=None)
+        PushMachine, settings=settings(max_examples=examples(15), stateful_step_count=12, deadline=None)
     )

@@ -25,6 +25,7 @@ from hypothesis.stateful import (
 from sqlalchemy import select
 
 import refreshes
+from examples import examples
 from refreshes import answered, not_sent, saved
 from tidings import schema
 from tidings.accounts import add_user
@@ -401,5 +402,5 @@ def _hash(token: str) -> bytes:
 
 def test_refreshing_does_what_it_promises_whatever_happens() -> None:
     run_state_machine_as_test(
-        RefreshMachine, settings=settings(max_examples=100, stateful_step_count=30, deadline=None)
+        RefreshMachine, settings=settings(max_examples=examples(40), stateful_step_count=30, deadline=None)
     )

@@ -23,6 +23,7 @@ from hypothesis.stateful import (
 )
 from sqlalchemy import Connection, select
 
+from examples import examples
 from tidings import schema
 from tidings.accounts import add_user
 from tidings.contracts import Checkpoint, Item, JobRequest
@@ -339,5 +340,5 @@ class SchedulerMachine(RuleBasedStateMachine):
 
 def test_jobs_are_neither_lost_nor_run_twice_at_once() -> None:
     run_state_machine_as_test(
-        SchedulerMachine, settings=settings(max_examples=30, stateful_step_count=40, deadline=None)
+        SchedulerMachine, settings=settings(max_examples=examples(15), stateful_step_count=40, deadline=None)
     )

@@ -33,6 +33,8 @@ from tidings_github.targets import LOGIN, ORGANIZATION, REPOSITORY, UNKNOWN, id_
 _MOST_FEEDS: Final = 30
 _NEXT_RUN_SECONDS: Final = 5.0
 _LIST_SECONDS: Final = 6 * 3600 * 0.9
+# Where a webhook watches each target, the list is of no use here: what is new is found where webhooks are made.
+_LIST_IF_COVERED_SECONDS: Final = 7 * 86_400
 _OFF_SECONDS: Final = 86_400
 _PIECE: Final = 25  # events committed at once: so much is asked for again after a failure
 _MOST_FAILURES: Final = 3
@@ -115,13 +117,15 @@ class _Run:
         settings = self._asked.settings
         of = encode_json({key: settings.get(key) for key in ("repositories", "organizations")}).decode()
         listed_at = number(self._targets, "at")
-        usual = max(
-            _LIST_SECONDS, self._asked.every_seconds
-        )  # the inbox is looked into more often than the rest
+        # The inbox is looked into more often than the rest.
+        usual = max(_LIST_SECONDS, self._asked.every_seconds)
+        found = obj(self._targets, "found")
+        if found and self._asked.pushed.keys() >= found.keys():
+            usual = _LIST_IF_COVERED_SECONDS
         if raw(self._targets, "of") == of and listed_at is not None and self._now - listed_at < usual:
             return
-        found = await watched(self._api, settings, by_app=self._by_app)
-        names = {target.key: target.name for target in found if kind_of(target.key) != UNKNOWN}
+        targets = await watched(self._api, settings, by_app=self._by_app)
+        names = {target.key: target.name for target in targets if kind_of(target.key) != UNKNOWN}
         login = ""
         if any(kind_of(key) == ORGANIZATION for key in names):
             login = raw(await look_up(self._api, "/user") or {}, "login")

@@ -44,7 +44,7 @@ _LEAST_SECONDS: Final = 60.0
 _DAY_SECONDS: Final = 86_400
 _WEEK_SECONDS: Final = 7 * _DAY_SECONDS
 # As core stretches the pauses of an idle account, and not right after something happened.
-_IDLE, _MOST_PACE = 1.5, 4.0
+_IDLE, _MOST_PACE = 2.0, 4.0
 _ACTIVE_SECONDS: Final = 2 * 3600
 _MOST_PUSHED: Final = 50  # of more, the list of uploads is read
 # Intervals that have grown so much leave no unit for details.

@@ -361,6 +361,18 @@ async def test_targets_are_listed_again_after_hours_or_when_the_choice_changes()
     assert "GET /repos/octo/hello" in api.calls
 
 
+async def test_while_webhooks_watch_all_targets_they_are_hardly_listed() -> None:
+    api = api_with()
+    checkpoint = await begun(api)
+    covered, days = {"repo:1": ALL}, 24 * HOUR
+    await polled(connector(), api, asked(checkpoint, at=NOW + 6 * days, pushed=covered))
+    assert LISTING not in api.calls
+    await polled(connector(), api, asked(checkpoint, at=NOW + 6 * days, pushed={"repo:2": ALL}))
+    assert api.calls.count(LISTING) == 1
+    await polled(connector(), api, asked(checkpoint, at=NOW + 7 * days, pushed=covered))
+    assert api.calls.count(LISTING) == 2
+
+
 async def test_a_repository_made_since_is_watched_from_its_beginning() -> None:
     api = api_with(**{FEED: answer([star(1)])})
     checkpoint = await begun(api)
