@@ -6,10 +6,15 @@ import dataclasses
 import hashlib
 from collections.abc import Sequence
 from importlib import resources
+from importlib.resources.abc import Traversable
+from pathlib import Path
 from typing import Final
 
 from starlette.requests import Request
 from starlette.responses import Response
+
+_PACKAGE: Final = resources.files("tidings_dashboard")
+_CHECKOUT: Final = Path(__file__).parents[3]
 
 MEDIA_TYPES: Final = {
     ".css": "text/css; charset=utf-8",
@@ -24,6 +29,7 @@ class Asset:
     """One file of the page.
 
     Attributes:
+        name: Its path below `/static/dashboard/`.
         etag: A strong entity tag: the same bytes have the same tag on every node and after every restart.
     """
 
@@ -42,14 +48,23 @@ class Asset:
 
 
 def load() -> Sequence[Asset]:
-    """All files of the page, by name.
+    """All files of the page, and those of the JavaScript client, by name.
 
     Raises:
         KeyError: A file's ending has no media type in `MEDIA_TYPES`.
     """
-    folder = resources.files("tidings_dashboard") / "static"
-    files = sorted(folder.iterdir(), key=lambda file: file.name)
-    return [_asset(file.name, file.read_bytes()) for file in files]
+    folders = {"": _PACKAGE / "static", "client/": client_folder()}
+    return [
+        _asset(prefix + file.name, file.read_bytes())
+        for prefix, folder in folders.items()
+        for file in sorted(folder.iterdir(), key=lambda file: file.name)
+    ]
+
+
+def client_folder() -> Traversable:
+    """The sources of the JavaScript client: a wheel has them beside this file, a checkout where they are at home."""
+    packed = _PACKAGE / "client"
+    return packed if packed.is_dir() else _CHECKOUT / "clients" / "javascript" / "src"
 
 
 def _asset(name: str, body: bytes) -> Asset:

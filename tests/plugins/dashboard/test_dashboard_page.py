@@ -8,9 +8,12 @@ from itertools import pairwise
 
 import pytest
 
+from tidings_dashboard.assets import client_folder
+
 STATIC = resources.files("tidings_dashboard") / "static"
 SOURCES = {file.name: file.read_text("utf-8") for file in STATIC.iterdir()}
 SCRIPTS = {name: source for name, source in SOURCES.items() if name.endswith(".js")}
+CLIENT = {f"client/{file.name}": file.read_text("utf-8") for file in client_folder().iterdir()}
 NAMESPACE = "http://www.w3.org/2000/svg"  # a name, never fetched
 
 
@@ -72,7 +75,7 @@ def test_no_source_names_a_foreign_address(name: str) -> None:
 def test_the_html_asks_for_the_page_s_own_files_alone() -> None:
     page = Elements(SOURCES["index.html"])
     wanted = {value for value in page.values("href", "src") if value.startswith("/static/")}
-    assert wanted == {f"/static/dashboard/{name}" for name in SOURCES if name != "index.html"}
+    assert wanted == {f"/static/dashboard/{name}" for name in SOURCES | CLIENT if name != "index.html"}
     others = set(page.values("href", "src")) - wanted
     assert others == {"#main", "#feed", "#connections", "/api/events?after=0"}
 
@@ -81,7 +84,7 @@ def test_the_html_asks_for_the_page_s_own_files_alone() -> None:
 def test_scripts_import_only_what_is_served(name: str) -> None:
     imported = re.findall(r"""^import [^;]*from "\./(.+)";$""", SCRIPTS[name], re.MULTILINE)
     assert len(re.findall(r"^import\b", SCRIPTS[name], re.MULTILINE)) == len(imported)
-    assert set(imported) <= set(SCRIPTS)
+    assert set(imported) <= set(SCRIPTS | CLIENT)
 
 
 @pytest.mark.parametrize("name", SCRIPTS)

@@ -1,5 +1,10 @@
 """The routes: every file is served with its type and its tag, and nothing else is."""
 
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
 import httpx
 import pytest
 from starlette.applications import Starlette
@@ -17,16 +22,20 @@ SCRIPTS = (
     "connections",
     "dom",
     "feed",
+    "live",
     "platforms",
     "row",
     "settings",
-    "stream",
     "words",
 )
+CLIENT = Path(__file__).parents[3] / "clients" / "javascript" / "src"
 PATHS = {
     "/": "text/html; charset=utf-8",
     "/static/dashboard/favicon.svg": "image/svg+xml",
     **{f"/static/dashboard/{name}.js": "text/javascript; charset=utf-8" for name in SCRIPTS},
+    **{
+        f"/static/dashboard/client/{file.name}": "text/javascript; charset=utf-8" for file in CLIENT.iterdir()
+    },
     **{f"/static/dashboard/{name}.css": "text/css; charset=utf-8" for name in ("connections", "style")},
 }
 
@@ -113,3 +122,27 @@ async def test_files_can_only_be_read(client: httpx.AsyncClient, path: str, meth
 )
 async def test_nothing_beside_the_page_is_served(client: httpx.AsyncClient, path: str) -> None:
     assert (await client.get(path)).status_code == 404
+
+
+def test_a_wheel_brings_the_page_and_the_client_along(tmp_path: Path) -> None:
+    build = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(tmp_path)]
+    subprocess.run(build, cwd=CLIENT.parents[2], check=True, capture_output=True)
+    [wheel] = tmp_path.glob("*.whl")
+    with zipfile.ZipFile(wheel) as archive:
+        archive.extractall(tmp_path / "installed")
+    show = "import tidings_dashboard as d; print(d.__file__, *(route.path for route in d.DashboardExtra().routes()))"
+    done = subprocess.run(
+        [sys.executable, "-c", show],
+        env={"PYTHONPATH": str(tmp_path / "installed")},
+        cwd=tmp_path,
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    package, *paths = done.stdout.split()
+    assert Path(package).is_relative_to(tmp_path)
+    assert sorted(paths) == sorted(PATHS)
+    packed = tmp_path / "installed" / "tidings_dashboard" / "client"
+    assert {file.name: file.read_bytes() for file in packed.iterdir()} == {
+        file.name: file.read_bytes() for file in CLIENT.iterdir()
+    }

@@ -5,12 +5,12 @@ import { api, may, session } from "./api.js";
 import { Connections } from "./connections.js";
 import { coded, make, replace } from "./dom.js";
 import { Feed } from "./feed.js";
+import { Live } from "./live.js";
 import { connectButtons } from "./platforms.js";
-import { Stream, backoff } from "./stream.js";
 
 const NEWEST = 100; // shown when the page opens
 const TICK_MS = 15_000;
-const ASLEEP_MS = 90_000; // browsers slow the timers of hidden pages to one a minute; beyond that, it slept
+const LONGEST_WAIT_MS = 30_000;
 
 /** @param {string} id @returns {any} */
 const part = (id) => document.getElementById(id);
@@ -40,7 +40,7 @@ const connections = new Connections(
   showConnections,
 );
 
-const stream = new Stream({
+const live = new Live({
   event(event) {
     if (!feed.add(event, { live: true })) return;
     showFeed();
@@ -58,6 +58,7 @@ const stream = new Stream({
     showState(state);
     if (state === "live") notice("");
   },
+  back: () => void standing(),
   async closed(reason) {
     const found = await standing();
     if (!session.me) return; // they pressed the button themselves, and its answer came first
@@ -65,10 +66,9 @@ const stream = new Stream({
     showState("stopped");
     notice(`The server ended the live connection: ${reason.replaceAll("_", " ")}. Reload the page to connect again.`);
   },
-  standing,
 });
 
-/** @returns {Promise<import("./stream.js").Standing>} */
+/** @returns {Promise<"signed-in" | "signed-out" | "unknown">} */
 async function standing() {
   const { status, answer } = await api("/api/me");
   if (!answer?.user) return status === 401 ? "signed-out" : "unknown";
@@ -86,12 +86,13 @@ async function open(failures = 0) {
   if (found === "signed-out") return showSignedOut("You are not signed in");
   if (found === "signed-in" && (await openFeed())) return;
   showState(navigator.onLine ? "reconnecting" : "offline");
-  setTimeout(() => turn === opening && open(failures + 1), backoff(failures + 1));
+  const ceiling = Math.min(LONGEST_WAIT_MS, 1000 * 2 ** failures);
+  setTimeout(() => turn === opening && open(failures + 1), ceiling / 2 + (Math.random() * ceiling) / 2);
 }
 
 /** @returns {Promise<boolean>} whether the server gave it */
 async function openFeed() {
-  stream.end();
+  live.end();
   const turn = opening;
   const [{ answer: page }] = await Promise.all([api(`/api/events?last=${NEWEST}`), connections.load()]);
   if (!page?.events) return false;
@@ -107,7 +108,7 @@ async function openFeed() {
   connections.settle(feed);
   showFeed();
   showView();
-  stream.start(page.cursor);
+  live.start(page.cursor, session.me?.user.id ?? 0);
   return true;
 }
 
@@ -153,7 +154,7 @@ function showView() {
 
 /** @param {string} title */
 function showSignedOut(title) {
-  stream.end();
+  live.end();
   opening++;
   session.me = null;
   feed.clear();
@@ -249,24 +250,25 @@ part("pill").onclick = () => {
   part("main").focus({ preventScroll: true });
 };
 
-for (const name of ["online", "offline"]) addEventListener(name, () => (session.me ? stream.resume() : open()));
+addEventListener("online", () => (session.me ? live.look() : open()));
+addEventListener("offline", async () => {
+  live.look();
+  // A stream may be dead without a sign; one of this very machine is not.
+  if (session.me && (await standing()) === "unknown") showState("offline");
+});
 addEventListener("hashchange", () => {
   if (location.hash === "#main") return; // the first link skips to where one is
   showView();
   scrollTo({ top: 0 });
   part("main").focus({ preventScroll: true });
 });
-addEventListener("pageshow", (event) => event.persisted && stream.resume());
 document.addEventListener("visibilitychange", () => {
   if (document.hidden) return;
   if (view() === "feed") showUnread(0);
   if (!session.me) open(); // the login link may have been opened in another tab
 });
 
-let ticked = Date.now();
 setInterval(() => {
-  if (Date.now() - ticked > ASLEEP_MS) stream.resume();
-  ticked = Date.now();
   feed.tick();
   connections.tick();
 }, TICK_MS);

@@ -60,7 +60,7 @@ export class Feed {
     return true;
   }
 
-  /** @param {import("./stream.js").Gap} gap */
+  /** @param {import("./live.js").Gap} gap */
   gap({ count, reason }) {
     const row = document.createElement("li");
     row.className = "gap";
