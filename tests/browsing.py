@@ -3,6 +3,7 @@
 import dataclasses
 import itertools
 import json
+import os
 import re
 import shutil
 import signal
@@ -109,7 +110,8 @@ class Serving:
         link: The login link that the first start printed.
     """
 
-    def __init__(self, folder: Path, config: str = CONFIG) -> None:
+    def __init__(self, folder: Path, config: str = CONFIG, package: Path | None = None) -> None:
+        self._environment = os.environ | ({"PYTHONPATH": str(package)} if package else {})
         port = _free_port()
         self.url = f"http://127.0.0.1:{port}"
         self._commands = installed(folder, config.format(port=port))
@@ -122,7 +124,9 @@ class Serving:
         """Start it, and wait until it takes requests."""
         command = [sys.executable, "-m", "tidings", "--config", str(self._commands.config), "serve"]
         with self._log.open("a") as log:
-            self._process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True)
+            self._process = subprocess.Popen(
+                command, stdout=subprocess.PIPE, stderr=log, text=True, env=self._environment
+            )
         assert self._process.stdout is not None
         self._stdout = self._process.stdout
         said = self._stdout.readline()
@@ -155,9 +159,13 @@ class Serving:
 
 
 @contextmanager
-def serving(folder: Path, config: str = CONFIG) -> Iterator[Serving]:
-    """A server until the end, when it must stop in good order and have failed nowhere."""
-    server = Serving(folder, config)
+def serving(folder: Path, config: str = CONFIG, package: Path | None = None) -> Iterator[Serving]:
+    """A server until the end, when it must stop in good order and have failed nowhere.
+
+    Args:
+        package: A folder with packages that it uses instead of those installed.
+    """
+    server = Serving(folder, config, package)
     try:
         yield server
     finally:
@@ -220,10 +228,23 @@ class Visitor:
 
 
 @asynccontextmanager
-async def visiting(browser: Browser, url: str, **options: Any) -> AsyncIterator[Visitor]:
-    """A fresh profile, whose pages must give the browser nothing to complain of."""
-    context = await browser.new_context(base_url=url, locale="en-GB", timezone_id="Europe/Berlin", **options)
+async def visiting(
+    browser: Browser, url: str, *, worker: bool = False, **options: Any
+) -> AsyncIterator[Visitor]:
+    """A fresh profile, whose pages must give the browser nothing to complain of.
+
+    Args:
+        worker: Whether pages get their service worker. What it asks for, a test can't answer in the server's place.
+    """
+    context = await browser.new_context(
+        base_url=url,
+        locale="en-GB",
+        timezone_id="Europe/Berlin",
+        service_workers="allow" if worker else "block",
+        **options,
+    )
     visitor = Visitor(context, url)
+    visitor.foresee("Service Worker registration blocked by Playwright")
     try:
         await context.route(visitor.is_foreign, visitor.answer)
         yield visitor

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import anyio
+import anyio.lowlevel
 import httpx
 import pytest
 from anyio import to_thread
@@ -158,6 +159,35 @@ async def test_a_page_misses_nothing_and_shows_nothing_twice_when_the_server_goe
         await person.deliver(sent + 1)
         await expect(cards(page)).to_have_count(sent + 1)
         assert await browsing.shown(page) == await person.journal()
+
+
+async def test_eight_tabs_are_one_stream_at_the_server_and_each_shows_everything(
+    visitor: Visitor, person: Person, page: Page
+) -> None:
+    pages = [page] + [await visitor.open() for _ in range(7)]
+    for one in pages:
+        await browsing.is_live(one)
+    await person.deliver(1, 2, 3)
+    for one in pages:
+        await expect(cards(one)).to_have_count(3)
+    assert await _streams(person) == 1
+
+    while len(pages) > 5:  # whichever leads is among the first, and another takes over
+        await pages.pop(0).close()
+        await person.deliver(20 - len(pages))
+        journal = await person.journal()
+        for one in pages:
+            await expect(cards(one)).to_have_count(len(journal))
+            assert await browsing.shown(one) == journal
+    with anyio.fail_after(10):
+        while await _streams(person) != 1:
+            await anyio.lowlevel.checkpoint()
+
+
+async def _streams(person: Person) -> int:
+    async with person.client() as client:
+        answer = await client.get("/api/sse/stats")
+    return int(answer.json()["streams"])
 
 
 async def test_news_waits_for_who_reads_further_down(person: Person, page: Page) -> None:

@@ -16,18 +16,13 @@ from tidings_dashboard.assets import load
 
 __all__ = ["DashboardExtra", "DashboardPlugin"]
 
-PAGE = "index.html"
-
 
 class DashboardExtra(Extra):
-    """Serves the page at `/` and its parts under `/static/dashboard/`."""
+    """Serves the page at `/`, its parts under `/static/dashboard/` and its service worker at `/sw.js`."""
 
     def routes(self) -> Sequence[BaseRoute]:
         """One route per file, read from the package now, so that a request touches memory alone."""
-        return [
-            Route("/" if asset.name == PAGE else f"/static/dashboard/{asset.name}", asset.respond)
-            for asset in load()
-        ]
+        return [Route(asset.path, asset.respond) for asset in load()]
 
 
 class DashboardPlugin(Plugin):

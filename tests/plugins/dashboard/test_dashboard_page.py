@@ -1,5 +1,6 @@
 """The page's sources: fit for a strict content security policy, safe with data, readable in both schemes."""
 
+import json
 import re
 from collections.abc import Iterator
 from html.parser import HTMLParser
@@ -8,9 +9,13 @@ from itertools import pairwise
 
 import pytest
 
+from tidings_dashboard.assets import client_folder
+
 STATIC = resources.files("tidings_dashboard") / "static"
-SOURCES = {file.name: file.read_text("utf-8") for file in STATIC.iterdir()}
+FILES = sorted(file.name for file in STATIC.iterdir())
+SOURCES = {name: (STATIC / name).read_text("utf-8") for name in FILES if not name.endswith(".png")}
 SCRIPTS = {name: source for name, source in SOURCES.items() if name.endswith(".js")}
+CLIENT = {f"client/{file.name}": file.read_text("utf-8") for file in client_folder().iterdir()}
 NAMESPACE = "http://www.w3.org/2000/svg"  # a name, never fetched
 
 
@@ -72,7 +77,8 @@ def test_no_source_names_a_foreign_address(name: str) -> None:
 def test_the_html_asks_for_the_page_s_own_files_alone() -> None:
     page = Elements(SOURCES["index.html"])
     wanted = {value for value in page.values("href", "src") if value.startswith("/static/")}
-    assert wanted == {f"/static/dashboard/{name}" for name in SOURCES if name != "index.html"}
+    named_elsewhere = {"index.html", "sw.js", "icon-192.png", "icon-512.png", "icon-maskable.png"}
+    assert wanted == {f"/static/dashboard/{name}" for name in (CLIENT.keys() | FILES) - named_elsewhere}
     others = set(page.values("href", "src")) - wanted
     assert others == {"#main", "#feed", "#connections", "/api/events?after=0"}
 
@@ -81,7 +87,7 @@ def test_the_html_asks_for_the_page_s_own_files_alone() -> None:
 def test_scripts_import_only_what_is_served(name: str) -> None:
     imported = re.findall(r"""^import [^;]*from "\./(.+)";$""", SCRIPTS[name], re.MULTILINE)
     assert len(re.findall(r"^import\b", SCRIPTS[name], re.MULTILINE)) == len(imported)
-    assert set(imported) <= set(SCRIPTS)
+    assert set(imported) <= set(SCRIPTS | CLIENT)
 
 
 @pytest.mark.parametrize("name", SCRIPTS)
@@ -94,6 +100,18 @@ def test_scripts_never_turn_data_into_markup_or_code(name: str) -> None:
 @pytest.mark.parametrize("name", SCRIPTS)
 def test_scripts_keep_nothing_in_the_browser(name: str) -> None:
     assert re.findall(r"localStorage|sessionStorage|indexedDB|document\.cookie", SCRIPTS[name]) == []
+
+
+def test_the_manifest_names_the_page_and_icons_that_are_there() -> None:
+    manifest = json.loads(SOURCES["manifest.webmanifest"])
+    assert (manifest["start_url"], manifest["scope"], manifest["display"]) == ("/", "/", "standalone")
+    icons = {icon["src"].removeprefix("/static/dashboard/"): icon["sizes"] for icon in manifest["icons"]}
+    assert icons.keys() <= set(FILES)
+    for name, sizes in icons.items():
+        if name.endswith(".png"):
+            body = (STATIC / name).read_bytes()  # PNG's IHDR: width and height at bytes 16 and 20
+            width, height = (int.from_bytes(body[at : at + 4], "big") for at in (16, 20))
+            assert f"{width}x{height}" == sizes
 
 
 def test_every_part_that_a_script_names_is_in_the_html() -> None:

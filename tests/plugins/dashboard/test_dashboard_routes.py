@@ -1,5 +1,11 @@
 """The routes: every file is served with its type and its tag, and nothing else is."""
 
+import json
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
 import httpx
 import pytest
 from starlette.applications import Starlette
@@ -13,20 +19,30 @@ SCRIPTS = (
     "account",
     "api",
     "app",
+    "compose",
     "connection",
     "connections",
     "dom",
     "feed",
+    "live",
     "platforms",
     "row",
     "settings",
-    "stream",
     "words",
+    "worker",
 )
+CLIENT = Path(__file__).parents[3] / "clients" / "javascript" / "src"
 PATHS = {
     "/": "text/html; charset=utf-8",
+    "/sw.js": "text/javascript; charset=utf-8",
+    "/static/dashboard/manifest.webmanifest": "application/manifest+json",
+    **{f"/static/dashboard/icon-{name}.png": "image/png" for name in ("192", "512", "maskable", "touch")},
     "/static/dashboard/favicon.svg": "image/svg+xml",
     **{f"/static/dashboard/{name}.js": "text/javascript; charset=utf-8" for name in SCRIPTS},
+    **{
+        f"/static/dashboard/client/{file.name}": "text/javascript; charset=utf-8"
+        for file in sorted(CLIENT.iterdir())
+    },
     **{f"/static/dashboard/{name}.css": "text/css; charset=utf-8" for name in ("connections", "style")},
 }
 
@@ -106,6 +122,7 @@ async def test_files_can_only_be_read(client: httpx.AsyncClient, path: str, meth
         "/index.html",
         "/static/dashboard/",
         "/static/dashboard/index.html",
+        "/static/dashboard/sw.js",
         "/static/dashboard/../__init__.py",
         "/static/dashboard/%2e%2e/__init__.py",
         "/static/dashboard/..%2fassets.py",
@@ -113,3 +130,34 @@ async def test_files_can_only_be_read(client: httpx.AsyncClient, path: str, meth
 )
 async def test_nothing_beside_the_page_is_served(client: httpx.AsyncClient, path: str) -> None:
     assert (await client.get(path)).status_code == 404
+
+
+def test_a_wheel_brings_the_page_and_the_client_along(tmp_path: Path) -> None:
+    build = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(tmp_path)]
+    subprocess.run(build, cwd=CLIENT.parents[2], check=True, capture_output=True)
+    [wheel] = tmp_path.glob("*.whl")
+    with zipfile.ZipFile(wheel) as archive:
+        archive.extractall(tmp_path / "installed")
+    show = "import tidings_dashboard as d; print(d.__file__, *(route.path for route in d.DashboardExtra().routes()))"
+    done = subprocess.run(
+        [sys.executable, "-c", show],
+        env={"PYTHONPATH": str(tmp_path / "installed")},
+        cwd=tmp_path,
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    package, *paths = done.stdout.split()
+    assert Path(package).is_relative_to(tmp_path)
+    assert sorted(paths) == sorted(PATHS)
+    packed = tmp_path / "installed" / "tidings_dashboard" / "client"
+    assert {file.name: file.read_bytes() for file in packed.iterdir()} == {
+        file.name: file.read_bytes() for file in sorted(CLIENT.iterdir())
+    }
+
+
+async def test_the_service_worker_names_every_other_file_of_the_page(client: httpx.AsyncClient) -> None:
+    first, _, _ = (await client.get("/sw.js")).text.partition("\n")
+    shell = json.loads(first.removeprefix("const SHELL = ").removesuffix(";"))
+    assert sorted(shell["paths"]) == sorted(PATHS.keys() - {"/sw.js"})
+    assert len(shell["version"]) == 32

@@ -1,7 +1,10 @@
 // @ts-check
 /** Asking the API, as whoever is signed in. */
 
-/** @typedef {{ok: boolean, status: number, answer: any, problem: string}} Answer status 0: there was no answer */
+/**
+ * @typedef {{ok: boolean, status: number, answer: any, problem: string, kept: string}} Answer status 0: there was no
+ *   answer; `kept`: when the service worker wrote this one down, "" for one of the server
+ */
 
 /**
  * Who is signed in; null for nobody. Read it where it is used: it changes.
@@ -29,5 +32,6 @@ export async function api(path, body, { method = body ? "POST" : "GET", headers 
   const answer = await response?.json().catch(() => null);
   const { ok, status } = response ?? { ok: false, status: 0 };
   const silent = status ? `The server answered ${status}.` : "The server does not answer.";
-  return { ok, status, answer, problem: answer?.error?.message ?? silent };
+  const kept = response?.headers.get("Tidings-Kept") ?? "";
+  return { ok, status, answer, problem: answer?.error?.message ?? silent, kept };
 }

@@ -2,22 +2,26 @@
 /** The page: who is signed in, what is shown, what the buttons do. */
 
 import { api, may, session } from "./api.js";
+import { Compose } from "./compose.js";
 import { Connections } from "./connections.js";
-import { coded, make, replace } from "./dom.js";
+import { replace } from "./dom.js";
 import { Feed } from "./feed.js";
-import { connectButtons } from "./platforms.js";
-import { Stream, backoff } from "./stream.js";
+import { Live } from "./live.js";
+import { connectButtons, noticeBanner } from "./platforms.js";
+import { STATES, WORDS } from "./words.js";
+import { Worker } from "./worker.js";
 
 const NEWEST = 100; // shown when the page opens
 const TICK_MS = 15_000;
-const ASLEEP_MS = 90_000; // browsers slow the timers of hidden pages to one a minute; beyond that, it slept
+const LONGEST_WAIT_MS = 30_000;
 
 /** @param {string} id @returns {any} */
 const part = (id) => document.getElementById(id);
 
 let unread = 0;
 let opening = 0;
-let draft = { words: "", key: "" }; // the message that was tried last, so that trying again sends nothing twice
+let isKept = false; // what is shown is what the service worker has kept
+let place = ""; // what the notification led to that opened this page: `?event=CURSOR`
 
 /** @type {Map<string, {name: string, icon: string}>} */
 const platforms = new Map();
@@ -40,11 +44,14 @@ const connections = new Connections(
   showConnections,
 );
 
-const stream = new Stream({
+const compose = new Compose(part("compose"));
+
+const live = new Live({
   event(event) {
     if (!feed.add(event, { live: true })) return;
     showFeed();
     connections.heard(event);
+    worker.heard(event);
     part("spoken").textContent = `New: ${event.data?.title ?? event.type}`;
     if (document.hidden || view() !== "feed") showUnread(unread + 1);
   },
@@ -58,6 +65,10 @@ const stream = new Stream({
     showState(state);
     if (state === "live") notice("");
   },
+  back() {
+    void standing();
+    worker.look(); // the server may have come back with another page
+  },
   async closed(reason) {
     const found = await standing();
     if (!session.me) return; // they pressed the button themselves, and its answer came first
@@ -65,17 +76,24 @@ const stream = new Stream({
     showState("stopped");
     notice(`The server ended the live connection: ${reason.replaceAll("_", " ")}. Reload the page to connect again.`);
   },
-  standing,
 });
 
-/** @returns {Promise<import("./stream.js").Standing>} */
+const worker = new Worker({
+  onUpdate() {
+    part("update").hidden = false;
+  },
+  onOpen: (to) => (session.me ? void lead(to) : (place = to)),
+});
+
+/** @returns {Promise<"signed-in" | "signed-out" | "kept" | "unknown">} */
 async function standing() {
-  const { status, answer } = await api("/api/me");
+  const { status, answer, kept } = await api("/api/me");
   if (!answer?.user) return status === 401 ? "signed-out" : "unknown";
   const { me } = session;
   if (me && me.user.id !== answer.user.id) location.reload(); // somebody else signed in beside this page
-  session.me = answer;
-  return "signed-in";
+  if (kept) session.me ??= answer;
+  else session.me = answer;
+  return kept ? "kept" : "signed-in";
 }
 
 /** Find out who is signed in and show what there is, however often that takes. */
@@ -85,30 +103,59 @@ async function open(failures = 0) {
   if (turn !== opening) return;
   if (found === "signed-out") return showSignedOut("You are not signed in");
   if (found === "signed-in" && (await openFeed())) return;
+  if (found === "kept" && !isKept) await openKept();
+  if (turn !== opening) return;
   showState(navigator.onLine ? "reconnecting" : "offline");
-  setTimeout(() => turn === opening && open(failures + 1), backoff(failures + 1));
+  const ceiling = Math.min(LONGEST_WAIT_MS, 1000 * 2 ** failures);
+  setTimeout(() => turn === opening && open(failures + 1), ceiling / 2 + (Math.random() * ceiling) / 2);
 }
 
 /** @returns {Promise<boolean>} whether the server gave it */
 async function openFeed() {
-  stream.end();
+  live.end();
   const turn = opening;
-  const [{ answer: page }] = await Promise.all([api(`/api/events?last=${NEWEST}`), connections.load()]);
-  if (!page?.events) return false;
+  const [{ answer: page, kept }] = await Promise.all([api(`/api/events?last=${NEWEST}`), connections.load()]);
+  if (!page?.events || kept) return false;
   if (turn !== opening) return true; // signed out meanwhile
+  isKept = false;
+  tell("");
+  showPage(page);
+  worker.begin(session.me?.user.id ?? 0, page.events);
+  live.start(page.cursor, session.me?.user.id ?? 0);
+  return true;
+}
+
+/** Show what the service worker has kept, while the server is out of reach. */
+async function openKept() {
+  const turn = opening;
+  const [{ answer: page, kept }] = await Promise.all([api(`/api/events?last=${NEWEST}`), connections.load()]);
+  if (!page?.events || !kept || turn !== opening) return;
+  isKept = true;
+  tell(WORDS.kept(kept));
+  showPage(page);
+}
+
+/** @param {{events: any[]}} page */
+function showPage({ events }) {
   feed.clear();
-  for (const event of page.events) feed.add(event, { live: false });
+  for (const event of events) feed.add(event, { live: false });
   part("note").hidden = true;
-  if (page.events.length >= NEWEST) note(`This page began with the newest ${NEWEST} events.`);
+  if (events.length >= NEWEST) note(`This page began with the newest ${NEWEST} events.`);
   part("user").textContent = part("empty-name").textContent = session.me?.user.name;
   part("who").hidden = part("views").hidden = false;
   part("signed-out").hidden = true;
   part("compose-open").hidden = part("empty-compose").hidden = !may("send");
   connections.settle(feed);
   showFeed();
+  if (!lead(place)) tell(WORDS.tooOld);
+  place = "";
+}
+
+/** Go to what a notification leads to. @param {string} to @returns {boolean} whether it is here already */
+function lead(to) {
+  if (to && view() !== "feed") history.pushState(null, "", "#feed");
   showView();
-  stream.start(page.cursor);
-  return true;
+  return feed.want(to);
 }
 
 function showFeed() {
@@ -127,8 +174,7 @@ function showConnections() {
   part("asking").textContent = asking ? String(asking) : "";
   part("asking").title = asking ? "must be connected again" : "";
   connections.settle(feed);
-  const page = (/** @type {string} */ url) => url.startsWith("/") && make("a", { href: url }, "Open its control page");
-  const banners = connections.notices.map(({ text, url }) => make("p", {}, ...coded(text), " ", page(url)));
+  const banners = connections.notices.map(noticeBanner);
   if (part("banner").childElementCount !== banners.length) part("banner").replaceChildren(...banners);
   part("banner").hidden = !banners.length;
 }
@@ -153,15 +199,17 @@ function showView() {
 
 /** @param {string} title */
 function showSignedOut(title) {
-  stream.end();
+  live.end();
+  worker.forget();
   opening++;
   session.me = null;
+  isKept = false;
   feed.clear();
   connections.clear();
   delete document.body.dataset.view;
-  endCompose(); // whoever signs in next may be somebody else
+  compose.end(); // whoever signs in next may be somebody else
   for (const id of ["user", "empty-name", "spoken"]) part(id).textContent = "";
-  const all = ["who", "views", "banner", "feed", "empty", "note", "notice", "view-connections"];
+  const all = ["who", "views", "banner", "feed", "empty", "note", "notice", "hint", "view-connections"];
   for (const id of all) part(id).hidden = true;
   part("banner").replaceChildren();
   part("signed-out-title").textContent = title;
@@ -170,19 +218,10 @@ function showSignedOut(title) {
   showUnread(0);
 }
 
-const STATE_WORDS = {
-  connecting: "Connecting",
-  live: "Live",
-  reconnecting: "Reconnecting",
-  offline: "Offline",
-  stopped: "Stopped",
-  "signed-out": "Signed out",
-};
-
-/** @param {keyof typeof STATE_WORDS} state */
+/** @param {keyof typeof STATES} state */
 function showState(state) {
   part("state").dataset.state = state;
-  part("state-words").textContent = STATE_WORDS[state];
+  part("state-words").textContent = STATES[state];
 }
 
 /** @param {number} count */
@@ -199,38 +238,16 @@ function note(words) {
   part("note").hidden = false;
 }
 
-/** @param {string} words "" to take the last one away */
+/** Something went wrong. @param {string} words "" to take the last one away */
 function notice(words) {
   part("notice").textContent = words;
   part("notice").hidden = !words;
 }
 
-function compose() {
-  part("compose-error").hidden = true;
-  part("compose").showModal();
-}
-
-function endCompose() {
-  draft = { words: "", key: "" };
-  part("compose-form").reset();
-  part("compose").close();
-}
-
-/** @param {SubmitEvent} submit */
-async function send(submit) {
-  submit.preventDefault();
-  const fields = new FormData(part("compose-form"));
-  const message = Object.fromEntries([...fields].filter(([, value]) => value !== ""));
-  part("compose-send").disabled = true;
-  const words = JSON.stringify(message);
-  // Not randomUUID, which pages without https lack.
-  if (words !== draft.words) draft = { words, key: crypto.getRandomValues(new Uint32Array(4)).join("-") };
-  const headers = { "Idempotency-Key": draft.key };
-  const { ok, problem } = await api("/api/sse/send", { userId: session.me?.user.id, message }, { headers });
-  part("compose-send").disabled = false;
-  part("compose-error").textContent = `Not sent. ${problem}`;
-  part("compose-error").hidden = ok;
-  if (ok) endCompose();
+/** Something is to be known, and nothing to be done. @param {string} words "" to take the last one away */
+function tell(words) {
+  part("hint").textContent = words;
+  part("hint").hidden = !words;
 }
 
 async function signOut() {
@@ -239,9 +256,7 @@ async function signOut() {
   else notice(`You are still signed in. ${problem}`);
 }
 
-part("compose-open").onclick = part("empty-compose-open").onclick = compose;
-part("compose-cancel").onclick = () => part("compose").close();
-part("compose-form").onsubmit = send;
+part("compose-open").onclick = part("empty-compose-open").onclick = () => compose.open();
 part("sign-out").onclick = signOut;
 part("pill").onclick = () => {
   feed.release();
@@ -249,26 +264,36 @@ part("pill").onclick = () => {
   part("main").focus({ preventScroll: true });
 };
 
-for (const name of ["online", "offline"]) addEventListener(name, () => (session.me ? stream.resume() : open()));
+addEventListener("online", () => (session.me && !isKept ? live.look() : open()));
+addEventListener("offline", async () => {
+  live.look();
+  // A stream may be dead without a sign; one of this very machine is not.
+  if (session.me && ["unknown", "kept"].includes(await standing())) showState("offline");
+});
 addEventListener("hashchange", () => {
   if (location.hash === "#main") return; // the first link skips to where one is
   showView();
   scrollTo({ top: 0 });
   part("main").focus({ preventScroll: true });
 });
-addEventListener("pageshow", (event) => event.persisted && stream.resume());
 document.addEventListener("visibilitychange", () => {
   if (document.hidden) return;
   if (view() === "feed") showUnread(0);
-  if (!session.me) open(); // the login link may have been opened in another tab
+  if (!session.me || isKept) open(); // the login link may have been opened in another tab
 });
 
-let ticked = Date.now();
+part("update-words").textContent = WORDS.update;
+part("update-now").textContent = WORDS.updateNow;
+part("update-now").onclick = () => worker.update();
+
 setInterval(() => {
-  if (Date.now() - ticked > ASLEEP_MS) stream.resume();
-  ticked = Date.now();
   feed.tick();
   connections.tick();
 }, TICK_MS);
 
+if (/^\?(event|since)=/.test(location.search)) {
+  place = location.search;
+  history.replaceState(null, "", "/#feed"); // so that it is not gone to again when the page is loaded anew
+}
+void worker.start();
 open();

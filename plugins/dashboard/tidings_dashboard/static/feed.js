@@ -10,6 +10,7 @@ export class Feed {
   /** @type {Set<string>} */ #known = new Set();
   /** @type {HTMLLIElement[]} */ #waiting = []; // oldest first, held back while the reader is further down
   #atTop = true;
+  #wanted = ""; // what a notification told of, while it is not here
   #root;
   #pill;
   #onCut;
@@ -44,6 +45,7 @@ export class Feed {
     this.#root.replaceChildren();
     this.#waiting = [];
     this.#known.clear();
+    this.#wanted = "";
     this.#showPill();
   }
 
@@ -57,10 +59,11 @@ export class Feed {
     if (this.#known.has(event.id)) return false;
     this.#known.add(event.id);
     this.#place(eventRow(this.#template, event, this.#platforms), live);
+    if (live && this.#wanted) this.want(this.#wanted);
     return true;
   }
 
-  /** @param {import("./stream.js").Gap} gap */
+  /** @param {import("./live.js").Gap} gap */
   gap({ count, reason }) {
     const row = document.createElement("li");
     row.className = "gap";
@@ -85,6 +88,32 @@ export class Feed {
       const act = /** @type {HTMLElement | null} */ (row.querySelector(".act"));
       if (act && asks) act.hidden = !isWanted(connection ?? "", by ?? "");
     }
+  }
+
+  /**
+   * Bring what a notification told of into sight, now or when it comes.
+   * @param {string} place `?event=CURSOR`, or `?since=CURSOR` for what came after it too
+   * @returns {boolean} whether it is here
+   */
+  want(place) {
+    this.#wanted = "";
+    const asked = new URLSearchParams(place);
+    const cursor = asked.get("event") ?? asked.get("since");
+    if (!cursor) return true;
+    if (this.#waiting.some((row) => row.dataset.cursor === cursor)) this.release();
+    const rows = [...this.#root.querySelectorAll("li")];
+    const at = rows.findIndex((row) => row.dataset.cursor === cursor);
+    if (at < 0) {
+      this.#wanted = place;
+      return false;
+    }
+    for (const row of rows) row.classList.remove("asked");
+    const told = rows.slice(asked.has("event") ? at : 0, at + 1);
+    for (const row of told) row.classList.add("asked");
+    told[0].tabIndex = -1;
+    told[0].focus({ preventScroll: true });
+    told[0].scrollIntoView({ block: "center" });
+    return true;
   }
 
   /** Put what has waited on the page. */

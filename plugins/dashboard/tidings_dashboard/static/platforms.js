@@ -1,7 +1,7 @@
 // @ts-check
 /** What could be connected: a card for each platform, with its button or the reason why there is none. */
 
-import { emblem, make } from "./dom.js";
+import { coded, emblem, make } from "./dom.js";
 import { may } from "./api.js";
 
 /**
@@ -78,4 +78,9 @@ function about(platform) {
   }
   if (platform.provision) return [`${name} makes what is needed when you agree. Or by hand: `, ...byHand];
   return [`Not set up yet: `, ...byHand];
+}
+
+/** What everybody must know who is signed in. @param {{text: string, url: string}} notice */
+export function noticeBanner({ text, url }) {
+  return make("p", {}, ...coded(text), " ", url.startsWith("/") && make("a", { href: url }, "Open its control page"));
 }

@@ -49,6 +49,7 @@ export function eventRow(template, event, platforms) {
   const recorded = new Date(event.recordedtime);
   const happened = event.time ? new Date(event.time) : recorded;
   row.dataset.id = event.id;
+  row.dataset.cursor = text(event.cursor);
   row.dataset.day = String(dayOf(recorded));
 
   showFace(part, platforms.get(platform), { actor, platform, own, type: event.type, picture: data.actor?.avatar_url });

@@ -1,6 +1,25 @@
 // @ts-check
 /** Data as words: times, names and addresses, fit to show whatever is in them. */
 
+/** How the live connection is. */
+export const STATES = {
+  connecting: "Connecting",
+  live: "Live",
+  reconnecting: "Reconnecting",
+  offline: "Offline",
+  stopped: "Stopped",
+  "signed-out": "Signed out",
+};
+
+/** What the page says of itself. */
+export const WORDS = {
+  update: "There is a new version of this page.",
+  updateNow: "Reload",
+  kept: (/** @type {string} */ at) =>
+    `The server is out of reach. This is what was here ${EXACT.format(new Date(at))}; the rest comes by itself.`,
+  tooOld: "What that notification told of is further back than this page goes.",
+};
+
 const DAY_MS = 86_400_000;
 export const LOCALE = navigator.languages.find((language) => language.startsWith("en")) ?? "en-GB";
 const CLOCK = new Intl.DateTimeFormat(LOCALE, { timeStyle: "short" });

@@ -1,0 +1,317 @@
+"""The service worker: pushes shown, clicks that lead somewhere, the page without a server, and newer versions of it."""
+
+import json
+import shutil
+import signal
+from collections.abc import AsyncIterator, Iterator
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import anyio
+import pytest
+from anyio import to_thread
+from playwright.async_api import Browser, BrowserContext, Page, expect
+
+import browsing
+from browsing import Person, Serving, Visitor, cards
+from tidings_dashboard.assets import client_folder
+
+AWAY = r"net::ERR_(CONNECTION_RE|INCOMPLETE_CHUNKED|EMPTY_RESPONSE)|An unknown error occurred when fetching"
+PUSHED: dict[str, Any] = {
+    "web_push": 8030,
+    "notification": {
+        "title": "Issue #2 opened",
+        "body": "octocat · octo/repo",
+        "navigate": "https://tidings.example.org/?event=k3fz7q2m-2",
+        "lang": "en",
+        "dir": "auto",
+        "tag": "tidings-k3fz7q2m-2",
+        "silent": False,
+        "data": {"cursor": "k3fz7q2m-2", "count": 1, "platform": "github"},
+    },
+}
+# A click on a notification as its browser tells of it. What only a real click may do is noted instead.
+CLICK = """async (tag) => {
+  const done = [];
+  clients.openWindow = async (address) => void done.push(["opened", address]);
+  WindowClient.prototype.focus = async function () { done.push(["focused", new URL(this.url).pathname]); };
+  const [notification] = await registration.getNotifications({ tag });
+  const event = new NotificationEvent("notificationclick", { notification });
+  const working = [];
+  Object.defineProperty(event, "waitUntil", { value: (work) => working.push(work) });
+  dispatchEvent(event);
+  await Promise.all(working);
+  return { done, left: (await registration.getNotifications({ tag })).length };
+}"""
+NOTIFICATIONS = """async () => (await (await navigator.serviceWorker.getRegistration("/")).getNotifications()).map(
+  ({ title, body, tag, icon, data }) => ({ title, body, tag, icon, data }))"""
+KEPT = """async () => {
+  const kept = await caches.match("/api/events?last=100", { cacheName: "news" });
+  return kept ? (await kept.json()).events.map(({ id }) => id).reverse() : null;
+}"""
+
+
+@pytest.fixture
+async def guest(browser: Browser, server: Serving) -> AsyncIterator[Visitor]:
+    async with browsing.visiting(browser, server.url, worker=True) as visitor:
+        await visitor.context.grant_permissions(["notifications"])
+        yield visitor
+
+
+async def is_controlled(page: Page) -> None:
+    """The page has its service worker, and that is fully there."""
+    found = "navigator.serviceWorker.controller?.state"
+    with anyio.fail_after(20):
+        while await page.evaluate(found) != "activated":
+            await anyio.sleep(0.02)
+
+
+async def keeps(page: Page, events: list[str]) -> None:
+    with anyio.fail_after(20):
+        while await page.evaluate(KEPT) != events:
+            await anyio.sleep(0.05)
+
+
+class Pushes:
+    """Delivers pushes to the page's service worker as a push service would, by DevTools."""
+
+    def __init__(self, context: BrowserContext, page: Page) -> None:
+        self._context, self._page = context, page
+
+    async def deliver(self, data: str) -> None:
+        session = await self._context.new_cdp_session(self._page)
+        found: list[Any] = []
+        session.on(
+            "ServiceWorker.workerRegistrationUpdated", lambda told: found.extend(told["registrations"])
+        )
+        await session.send("ServiceWorker.enable")
+        origin = await self._page.evaluate("location.origin")
+        with anyio.fail_after(20):
+            while not (mine := [one for one in found if one["scopeURL"] == f"{origin}/"]):
+                await anyio.sleep(0.02)
+        registration = mine[-1]["registrationId"]
+        push = {"origin": origin, "registrationId": registration, "data": data}
+        await session.send("ServiceWorker.deliverPushMessage", push)
+        await session.detach()
+
+    async def shown(self, count: int) -> list[Any]:
+        with anyio.fail_after(20):
+            while len(found := await self._page.evaluate(NOTIFICATIONS)) < count:
+                await anyio.sleep(0.02)
+        assert len(found) == count
+        return found  # type: ignore[no-any-return]  # of JavaScript
+
+
+async def cursors(person: Person) -> list[str]:
+    """Of all events, oldest first."""
+    async with person.client() as client:
+        answer = await client.get("/api/events", params={"after": "0"})
+    return [event["cursor"] for event in answer.json()["events"]]
+
+
+# --- pushes -----------------------------------------------------------------------------------------------------
+
+
+async def test_what_is_pushed_is_shown_whatever_it_is(guest: Visitor, person: Person) -> None:
+    page = await guest.sign_in(person)
+    await is_controlled(page)
+    pushes = Pushes(guest.context, page)
+    await pushes.deliver(json.dumps(PUSHED))
+    (shown,) = await pushes.shown(1)
+    wanted = PUSHED["notification"]
+    assert [shown["title"], shown["body"], shown["tag"]] == [wanted["title"], wanted["body"], wanted["tag"]]
+    assert shown["data"] == {**wanted["data"], "navigate": wanted["navigate"]}
+    assert shown["icon"].endswith("/static/dashboard/icon-192.png")
+    for odd in ("", "not JSON", "[]", "null", '{"notification": null}', '{"notification": {"title": 7}}'):
+        await pushes.deliver(odd)
+    titles = [one["title"] for one in await pushes.shown(7)]
+    assert sorted(titles) == sorted(["Issue #2 opened", "7", *["tidings"] * 5])
+
+
+@pytest.mark.parametrize("place", ["event", "since"])
+async def test_a_click_shows_the_news_on_the_page_that_is_open(
+    guest: Visitor, person: Person, place: str
+) -> None:
+    await person.deliver(*range(1, 31))
+    page = await guest.sign_in(person)
+    await is_controlled(page)
+    await page.goto("/#connections")
+    told = (await cursors(person))[4]
+    await push_and_click(guest, page, f"https://elsewhere.example/?{place}={told}", [["focused", "/"]])
+    asked = page.locator("#feed .asked")
+    await expect(asked).to_have_count(1 if place == "event" else 26)
+    await expect(asked.first).to_be_focused()
+    await expect(asked.first).to_be_in_viewport()
+    if place == "event":
+        await expect(asked.get_by_role("heading")).to_have_text("Issue #5 opened in octo/repo: Issue 5")
+    await expect(page.get_by_role("link", name="Feed", exact=True)).to_have_attribute("aria-current", "page")
+
+
+async def push_and_click(guest: Visitor, page: Page, navigate: str, done: list[list[str]]) -> None:
+    pushes = Pushes(guest.context, page)
+    await pushes.deliver(json.dumps({"notification": {"title": "News", "tag": "news", "navigate": navigate}}))
+    await pushes.shown(1)
+    (worker,) = guest.context.service_workers
+    assert await worker.evaluate(CLICK, "news") == {"done": done, "left": 0}
+
+
+async def test_a_click_opens_the_page_where_none_is_open(guest: Visitor, person: Person) -> None:
+    await person.deliver(1, 2, 3)
+    page = await guest.sign_in(person)
+    await is_controlled(page)
+    told = (await cursors(person))[1]
+    other = await guest.open("/static/dashboard/favicon.svg")  # of the same origin, and not the page
+    await page.close()
+    await push_and_click(guest, other, f"{person.url}/?event={told}", [["opened", f"/?event={told}"]])
+
+    page = await guest.open(f"/?event={told}")
+    await expect(page.locator("#feed .asked").get_by_role("heading")).to_have_text(
+        "Issue #2 opened in octo/repo: Issue 2"
+    )
+    assert page.url == f"{person.url}/#feed"
+
+
+async def test_news_that_is_too_old_for_the_page_is_said_to_be(guest: Visitor, person: Person) -> None:
+    page = await guest.sign_in(person)
+    await page.goto("/?event=gone-1")
+    await expect(page.locator("#hint")).to_contain_text("further back than this page goes")
+
+
+# --- without a server -------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def mortal(chromium: str, tmp_path: Path) -> Iterator[tuple[Serving, Person]]:
+    with browsing.serving(tmp_path) as server:
+        yield server, server.add_person()
+
+
+async def test_the_page_and_its_last_news_are_there_without_a_server_and_live_again_with_it(
+    browser: Browser, mortal: tuple[Serving, Person]
+) -> None:
+    server, person = mortal
+    await person.deliver(1, 2)
+    async with browsing.visiting(browser, server.url, worker=True) as visitor:
+        visitor.foresee(AWAY)
+        page = await visitor.sign_in(person)
+        await is_controlled(page)
+        await page.reload()
+        await browsing.is_live(page)
+        await person.deliver(3, 4, 5)  # what came live is kept, too
+        await keeps(page, await person.journal())
+        journal = await person.journal()
+
+        await to_thread.run_sync(server.stop, signal.SIGKILL)
+        await page.reload()
+        await expect(page.locator("#hint")).to_contain_text("The server is out of reach.")
+        await expect(page.locator("#state-words")).to_have_text("Reconnecting")
+        assert await browsing.shown(page) == journal
+        await expect(page.locator("#user")).to_have_text(person.name)
+
+        await to_thread.run_sync(server.start)
+        await person.deliver(6)
+        await browsing.is_live(page)
+        await expect(page.locator("#hint")).to_be_hidden()
+        await expect(cards(page)).to_have_count(6)
+        assert await browsing.shown(page) == await person.journal()
+
+
+async def test_nothing_is_kept_of_who_has_signed_out(
+    browser: Browser, mortal: tuple[Serving, Person]
+) -> None:
+    server, person = mortal
+    await person.say("private")
+    async with browsing.visiting(browser, server.url, worker=True) as visitor:
+        visitor.foresee(AWAY + r"|net::ERR_FAILED|status of 401 \(Unauthorized\)")
+        page = await visitor.sign_in(person)
+        await is_controlled(page)
+        await page.reload()
+        await keeps(page, await person.journal())
+        await page.get_by_role("button", name="Sign out").click()
+        await expect(page.get_by_role("heading", name="You have signed out")).to_be_visible()
+        with anyio.fail_after(20):
+            while await page.evaluate("caches.has('news')"):
+                await anyio.sleep(0.02)
+        await to_thread.run_sync(server.stop, signal.SIGKILL)
+        await page.reload()
+        await expect(page.locator("#state-words")).to_have_text("Reconnecting")
+        assert await cards(page).count() == 0
+        assert person.name not in (await page.locator("body").text_content() or "")
+        await to_thread.run_sync(server.start)
+
+
+async def test_who_signs_in_next_reads_nothing_of_who_was_there_before(
+    guest: Visitor, server: Serving, person: Person
+) -> None:
+    await person.say("private")
+    page = await guest.sign_in(person)
+    await is_controlled(page)
+    await page.reload()
+    await keeps(page, await person.journal())
+    theirs = "caches.open('news').then((cache) => cache.put('/theirs', new Response('private')))"
+    await page.evaluate(theirs)
+    next_one = await to_thread.run_sync(server.add_person)
+    await next_one.say("mine")
+    await page.goto(next_one.link)
+    await browsing.is_live(page)
+    await keeps(page, await next_one.journal())
+    assert not await page.evaluate("caches.match('/theirs').then(Boolean)")
+
+
+# --- newer versions ---------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def package(tmp_path: Path) -> Path:
+    """A folder with the dashboard as a wheel has it, to be changed."""
+    folder = tmp_path / "newer"
+    with resources.as_file(resources.files("tidings_dashboard")) as installed:
+        shutil.copytree(installed, folder / "tidings_dashboard")
+    client = folder / "tidings_dashboard" / "client"
+    client.mkdir()
+    for file in client_folder().iterdir():
+        (client / file.name).write_bytes(file.read_bytes())
+    return folder
+
+
+async def test_a_newer_version_is_offered_and_comes_with_a_click(
+    chromium: str, browser: Browser, package: Path, tmp_path: Path
+) -> None:
+    with browsing.serving(tmp_path, package=package) as server:
+        person = await to_thread.run_sync(server.add_person)
+        async with browsing.visiting(browser, server.url, worker=True) as visitor:
+            visitor.foresee(AWAY)
+            page = await visitor.sign_in(person)
+            await is_controlled(page)
+            other = await visitor.open()
+            await browsing.is_live(other)
+            await to_thread.run_sync(server.stop, signal.SIGTERM)
+            html = package / "tidings_dashboard" / "static" / "index.html"
+            html.write_text(html.read_text().replace("Nothing has happened yet", "Nothing new yet"))
+            await to_thread.run_sync(server.start)
+
+            for one in (page, other):
+                await expect(one.get_by_text("There is a new version of this page.")).to_be_visible(
+                    timeout=30_000
+                )
+            await other.reload()  # is still the old one: a page and its files belong together
+            await expect(other.get_by_role("heading", name="Nothing has happened yet")).to_be_visible()
+            await page.get_by_role("button", name="Reload").click()
+            await expect(page.get_by_role("heading", name="Nothing new yet")).to_be_visible()
+            await expect(page.locator("#update")).to_be_hidden()
+            await other.get_by_role("button", name="Reload").click()
+            await expect(other.get_by_role("heading", name="Nothing new yet")).to_be_visible()
+            assert len(await page.evaluate("caches.keys()")) == 2
+
+
+async def test_the_page_can_be_installed(guest: Visitor, person: Person) -> None:
+    page = await guest.sign_in(person)
+    await is_controlled(page)
+    session = await guest.context.new_cdp_session(page)
+    manifest = await session.send("Page.getAppManifest")
+    assert manifest["url"] == f"{person.url}/static/dashboard/manifest.webmanifest"
+    assert manifest["errors"] == []
+    found = await session.send("Page.getInstallabilityErrors")
+    errors = {error["errorId"] for error in found["installabilityErrors"]}
+    assert errors <= {"in-incognito"}  # which a profile of a test is
