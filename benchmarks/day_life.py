@@ -34,7 +34,7 @@ _SUBSCRIPTIONS_EACH = 20  # at YouTube
 _DESK = 5  # people who share the third channel of each at Slack
 _LONGEST_STRETCH = 4
 _DAY_SECONDS = 86_400.0
-#: By how much all intervals grow where about 5,000 calls a day are made for a hundred people.
+#: By how much all intervals grow where somewhat more than 5,000 calls a day are made for a hundred people.
 RARER: Final = 6.0
 
 
