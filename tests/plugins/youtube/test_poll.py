@@ -249,7 +249,7 @@ async def test_taking_a_like_back_tells_nothing_and_giving_it_again_does(viewer:
     del viewer.youtube.likes[:30]
     assert await viewer.poll(0.3) == []
     viewer.youtube.likes.insert(0, ("v3", viewer.at(0.1)))
-    assert len(await viewer.poll(0.4)) == 1
+    assert len(await viewer.poll(0.7)) == 1
 
 
 async def test_the_first_like_of_all_is_told(viewer: Viewer) -> None:
