@@ -31,6 +31,7 @@ SCRIPTS = (
     "platforms",
     "row",
     "settings",
+    "sieve",
     "words",
     "worker",
 )

@@ -9,6 +9,7 @@ import { Feed } from "./feed.js";
 import { Live } from "./live.js";
 import { Notifications } from "./notifications.js";
 import { connectButtons, noticeBanner } from "./platforms.js";
+import { Sieve } from "./sieve.js";
 import { STATES, TITLES, WORDS } from "./words.js";
 import { Worker } from "./worker.js";
 
@@ -27,11 +28,13 @@ let place = ""; // what the notification led to that opened this page: `?event=C
 /** @type {Map<string, {name: string, icon: string}>} */
 const platforms = new Map();
 
+const sieve = new Sieve(part("sieve"), part("feed"), platforms);
 const feed = new Feed(part("feed"), {
   top: part("top"),
   pill: part("pill"),
   template: part("event-row"),
   platforms,
+  sieve,
   onCut: (limit) => note(`This page keeps the newest ${limit.toLocaleString("en")} events.`),
 });
 
@@ -161,7 +164,7 @@ function lead(to) {
 
 function showFeed() {
   part("empty").hidden = !feed.empty;
-  part("feed").hidden = feed.empty;
+  part("feed").hidden = part("sieve").hidden = feed.empty;
 }
 
 /** What is connected has changed, or what must be known of it. */
@@ -207,11 +210,12 @@ function showSignedOut(title, onPurpose = false) {
   session.me = null;
   isKept = false;
   feed.clear();
+  sieve.clear();
   connections.clear();
   delete document.body.dataset.view;
   compose.end(); // whoever signs in next may be somebody else
   for (const id of ["user", "empty-name", "spoken"]) part(id).textContent = "";
-  const all = ["who", "views", "banner", "feed", "empty", "note", "notice", "hint", "view-connections", "view-notifications"];
+  const all = ["who", "views", "banner", "feed", "sieve", "empty", "note", "notice", "hint", "view-connections", "view-notifications"];
   for (const id of all) part(id).hidden = true;
   part("banner").replaceChildren();
   part("signed-out-title").textContent = title;

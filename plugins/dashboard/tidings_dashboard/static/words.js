@@ -11,6 +11,15 @@ export const STATES = {
   "signed-out": "Signed out",
 };
 
+/** What of the feed is in sight. */
+export const SIEVE = {
+  search: "Search this page",
+  platform: "Platform",
+  all: "All platforms",
+  found: (/** @type {number} */ shown, /** @type {number} */ all) =>
+    shown ? `${shown} of ${all}` : "Nothing on this page fits.",
+};
+
 /** The window's title for each view. @type {Record<string, string>} */
 export const TITLES = { feed: "tidings", connections: "Connections · tidings", notifications: "Notifications · tidings" };
 
