@@ -204,6 +204,66 @@ async def test_news_waits_for_who_reads_further_down(person: Person, page: Page)
     await expect(page.get_by_role("main")).to_be_focused()
 
 
+async def test_the_feed_can_be_filtered_by_platform_and_searched(person: Person, page: Page) -> None:
+    await person.deliver(1, 2, 12)
+    await person.say("Buy milk", text="and issue the invoice")
+    await expect(cards(page)).to_have_count(4)
+    search, platform = page.get_by_role("searchbox"), page.get_by_label("Platform", exact=True)
+    visible = page.locator("#feed li:visible")
+
+    await search.fill("ISSUE opened")
+    await expect(visible).to_have_count(3)
+    await expect(page.locator(".found")).to_have_text("3 of 4")
+    await search.fill("issue")
+    await expect(visible).to_have_count(4)
+    await platform.select_option("GitHub")
+    await expect(visible).to_have_count(3)
+    await search.fill("12")
+    await expect(visible.get_by_role("heading")).to_have_text("Issue #12 opened in octo/repo: Issue 12")
+
+    await person.deliver(112, 3)  # what comes is sifted, too
+    await person.say("12 eggs")
+    await expect(cards(page)).to_have_count(7)
+    await expect(visible).to_have_count(2)
+    await expect(page.locator(".found")).to_have_text("2 of 7")
+    await search.fill("nowhere")
+    await expect(page.get_by_role("status").filter(has_text="Nothing on this page fits.")).to_be_visible()
+    await expect(page.get_by_role("heading", name="Today")).to_be_hidden()
+    await search.fill("")
+    await platform.select_option("All platforms")
+    await expect(visible).to_have_count(7)
+    await expect(page.locator(".found")).to_be_empty()
+
+
+async def test_keys_go_through_the_feed_and_open_what_they_are_at(
+    visitor: Visitor, person: Person, page: Page
+) -> None:
+    await person.deliver(1, 2)
+    await person.say("nothing to open")
+    await person.deliver(3)
+    await expect(cards(page)).to_have_count(4)
+    await page.locator(".sieve select").focus()
+    await page.keyboard.press("Tab")
+    await expect(cards(page).nth(0)).to_be_focused()
+    for key, place in (
+        ("j", 1),
+        ("ArrowDown", 2),
+        ("j", 3),
+        ("j", 3),
+        ("k", 2),
+        ("ArrowUp", 1),
+        ("Enter", 1),
+    ):
+        await page.keyboard.press(key)
+        await expect(cards(page).nth(place)).to_be_focused()
+    assert await page.locator("#feed li[tabindex='0']").count() == 1
+    await page.keyboard.press("j")
+    async with visitor.context.expect_page() as opened:
+        await page.keyboard.press("Enter")
+    await (await opened.value).close()
+    assert visitor.strangers == ["https://github.com/octo/repo/issues/2"]
+
+
 @pytest.fixture
 async def narrow(browser: Browser, person: Person) -> Any:
     async with browsing.visiting(browser, person.url, viewport={"width": 390, "height": 844}) as visitor:

@@ -11,7 +11,7 @@ from typing import Any
 import anyio
 import pytest
 from anyio import to_thread
-from playwright.async_api import Browser, BrowserContext, Page, expect
+from playwright.async_api import Browser, BrowserContext, CDPSession, Page, expect
 
 import browsing
 from browsing import Person, Serving, Visitor, cards
@@ -78,29 +78,38 @@ class Pushes:
 
     def __init__(self, context: BrowserContext, page: Page) -> None:
         self._context, self._page = context, page
+        self._session: CDPSession | None = None
+        self._registrations: list[Any] = []
 
-    async def deliver(self, data: str) -> None:
-        session = await self._context.new_cdp_session(self._page)
-        found: list[Any] = []
-        session.on(
-            "ServiceWorker.workerRegistrationUpdated", lambda told: found.extend(told["registrations"])
-        )
-        await session.send("ServiceWorker.enable")
+    async def deliver(self, data: str) -> list[Any]:
+        """All notifications, once this push has brought another. Again if need be: DevTools may lose one unsaid."""
+        before = len(await self.shown())
+        origin, registration = await self._registration()
+        push = {"origin": origin, "registrationId": registration, "data": data}
+        assert self._session is not None
+        with anyio.fail_after(40):
+            while True:
+                await self._session.send("ServiceWorker.deliverPushMessage", push)
+                with anyio.move_on_after(5):
+                    while len(found := await self.shown()) == before:
+                        await anyio.sleep(0.02)
+                    return found
+
+    async def shown(self) -> list[Any]:
+        found: list[Any] = await self._page.evaluate(NOTIFICATIONS)
+        return found
+
+    async def _registration(self) -> tuple[str, str]:
+        if self._session is None:
+            self._session = await self._context.new_cdp_session(self._page)
+            told = "ServiceWorker.workerRegistrationUpdated"
+            self._session.on(told, lambda news: self._registrations.extend(news["registrations"]))
+            await self._session.send("ServiceWorker.enable")
         origin = await self._page.evaluate("location.origin")
         with anyio.fail_after(20):
-            while not (mine := [one for one in found if one["scopeURL"] == f"{origin}/"]):
+            while not (mine := [one for one in self._registrations if one["scopeURL"] == f"{origin}/"]):
                 await anyio.sleep(0.02)
-        registration = mine[-1]["registrationId"]
-        push = {"origin": origin, "registrationId": registration, "data": data}
-        await session.send("ServiceWorker.deliverPushMessage", push)
-        await session.detach()
-
-    async def shown(self, count: int) -> list[Any]:
-        with anyio.fail_after(20):
-            while len(found := await self._page.evaluate(NOTIFICATIONS)) < count:
-                await anyio.sleep(0.02)
-        assert len(found) == count
-        return found  # type: ignore[no-any-return]  # of JavaScript
+        return origin, mine[-1]["registrationId"]
 
 
 async def cursors(person: Person) -> list[str]:
@@ -117,16 +126,16 @@ async def test_what_is_pushed_is_shown_whatever_it_is(guest: Visitor, person: Pe
     page = await guest.sign_in(person)
     await is_controlled(page)
     pushes = Pushes(guest.context, page)
-    await pushes.deliver(json.dumps(PUSHED))
-    (shown,) = await pushes.shown(1)
+    (shown,) = await pushes.deliver(json.dumps(PUSHED))
     wanted = PUSHED["notification"]
     assert [shown["title"], shown["body"], shown["tag"]] == [wanted["title"], wanted["body"], wanted["tag"]]
     assert shown["data"] == {**wanted["data"], "navigate": wanted["navigate"]}
     assert shown["icon"].endswith("/static/dashboard/icon-192.png")
     for odd in ("", "not JSON", "[]", "null", '{"notification": null}', '{"notification": {"title": 7}}'):
         await pushes.deliver(odd)
-    titles = [one["title"] for one in await pushes.shown(7)]
-    assert sorted(titles) == sorted(["Issue #2 opened", "7", *["tidings"] * 5])
+    titles = [one["title"] for one in await pushes.shown()]
+    assert set(titles) == {"Issue #2 opened", "7", "tidings"}
+    assert len(titles) >= 7
 
 
 @pytest.mark.parametrize("place", ["event", "since"])
@@ -151,7 +160,6 @@ async def test_a_click_shows_the_news_on_the_page_that_is_open(
 async def push_and_click(guest: Visitor, page: Page, navigate: str, done: list[list[str]]) -> None:
     pushes = Pushes(guest.context, page)
     await pushes.deliver(json.dumps({"notification": {"title": "News", "tag": "news", "navigate": navigate}}))
-    await pushes.shown(1)
     (worker,) = guest.context.service_workers
     assert await worker.evaluate(CLICK, "news") == {"done": done, "left": 0}
 

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
 import msgspec
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
@@ -95,15 +95,19 @@ async def read_body(request: Request, model: type[msgspec.Struct]) -> Any:
     """The request's JSON body as a `model`.
 
     Raises:
-        Rejected: It is too large (413), not JSON (415), or not of that form (400).
+        Rejected: It is too large (413), not JSON (415), not of that form, or broken off (400).
     """
     if request.headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
         raise Rejected("Send the body as application/json.", status=415)
     chunks = bytearray()
-    async for chunk in request.stream():
-        chunks += chunk
-        if len(chunks) > _MOST_BODY_BYTES:
-            raise Rejected(f"The body is larger than {_MOST_BODY_BYTES} bytes.", status=413)
+    try:
+        async for chunk in request.stream():
+            chunks += chunk
+            if len(chunks) > _MOST_BODY_BYTES:
+                raise Rejected(f"The body is larger than {_MOST_BODY_BYTES} bytes.", status=413)
+    except ClientDisconnect:
+        # Nobody reads the answer; but a page that was closed in the middle is no failure of the server's.
+        raise Rejected("The connection ended before the body did.", status=400) from None
     try:
         return msgspec.json.decode(bytes(chunks), type=model)
     except (msgspec.DecodeError, UnicodeError, RecursionError) as error:

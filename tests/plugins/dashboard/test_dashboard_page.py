@@ -80,7 +80,7 @@ def test_the_html_asks_for_the_page_s_own_files_alone() -> None:
     named_elsewhere = {"index.html", "sw.js", "icon-192.png", "icon-512.png", "icon-maskable.png"}
     assert wanted == {f"/static/dashboard/{name}" for name in (CLIENT.keys() | FILES) - named_elsewhere}
     others = set(page.values("href", "src")) - wanted
-    assert others == {"#main", "#feed", "#connections", "/api/events?after=0"}
+    assert others == {"#main", "#feed", "#connections", "#notifications", "/api/events?after=0"}
 
 
 @pytest.mark.parametrize("name", SCRIPTS)

@@ -20,6 +20,9 @@ SCRIPTS = (
     "api",
     "app",
     "compose",
+    "device",
+    "notifications",
+    "presence",
     "connection",
     "connections",
     "dom",
@@ -28,6 +31,7 @@ SCRIPTS = (
     "platforms",
     "row",
     "settings",
+    "sieve",
     "words",
     "worker",
 )

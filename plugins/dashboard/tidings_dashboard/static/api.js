@@ -19,13 +19,15 @@ export const may = (scope) => session.me?.scopes.includes(scope) ?? false;
  * Ask the API.
  * @param {string} path
  * @param {object} [body] sent as JSON
- * @param {{method?: string, headers?: Record<string, string>}} [how] by default a GET, with a body a POST
+ * @param {{method?: string, headers?: Record<string, string>, keepalive?: boolean}} [how] by default a GET, with a body
+ *   a POST; `keepalive`: also while the page goes away
  * @returns {Promise<Answer>}
  */
-export async function api(path, body, { method = body ? "POST" : "GET", headers = {} } = {}) {
+export async function api(path, body, { method = body ? "POST" : "GET", headers = {}, keepalive = false } = {}) {
   const change = method !== "GET" && {
     headers: { "Content-Type": "application/json", "X-CSRF-Token": session.me?.csrf_token ?? "", ...headers },
     body: body && JSON.stringify(body),
+    keepalive,
   };
   const request = { method, cache: "no-store", signal: AbortSignal.timeout(15_000), ...change };
   const response = await fetch(path, /** @type {RequestInit} */ (request)).catch(() => null);

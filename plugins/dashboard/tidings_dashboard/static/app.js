@@ -7,8 +7,10 @@ import { Connections } from "./connections.js";
 import { replace } from "./dom.js";
 import { Feed } from "./feed.js";
 import { Live } from "./live.js";
+import { Notifications } from "./notifications.js";
 import { connectButtons, noticeBanner } from "./platforms.js";
-import { STATES, WORDS } from "./words.js";
+import { Sieve } from "./sieve.js";
+import { STATES, TITLES, WORDS } from "./words.js";
 import { Worker } from "./worker.js";
 
 const NEWEST = 100; // shown when the page opens
@@ -26,11 +28,13 @@ let place = ""; // what the notification led to that opened this page: `?event=C
 /** @type {Map<string, {name: string, icon: string}>} */
 const platforms = new Map();
 
+const sieve = new Sieve(part("sieve"), part("feed"), platforms);
 const feed = new Feed(part("feed"), {
   top: part("top"),
   pill: part("pill"),
   template: part("event-row"),
   platforms,
+  sieve,
   onCut: (limit) => note(`This page keeps the newest ${limit.toLocaleString("en")} events.`),
 });
 
@@ -44,6 +48,7 @@ const connections = new Connections(
   showConnections,
 );
 
+const notifications = new Notifications(part("view-notifications"), part("to-notifications"), connections);
 const compose = new Compose(part("compose"));
 
 const live = new Live({
@@ -63,7 +68,7 @@ const live = new Live({
   },
   state(state) {
     showState(state);
-    if (state === "live") notice("");
+    if (state === "live") say("notice", "");
   },
   back() {
     void standing();
@@ -74,14 +79,12 @@ const live = new Live({
     if (!session.me) return; // they pressed the button themselves, and its answer came first
     if (found === "signed-out") return showSignedOut("Your session has ended");
     showState("stopped");
-    notice(`The server ended the live connection: ${reason.replaceAll("_", " ")}. Reload the page to connect again.`);
+    say("notice", `The server ended the live connection: ${reason.replaceAll("_", " ")}. Reload the page to connect again.`);
   },
 });
 
 const worker = new Worker({
-  onUpdate() {
-    part("update").hidden = false;
-  },
+  onUpdate: () => (part("update").hidden = false),
   onOpen: (to) => (session.me ? void lead(to) : (place = to)),
 });
 
@@ -118,10 +121,11 @@ async function openFeed() {
   if (!page?.events || kept) return false;
   if (turn !== opening) return true; // signed out meanwhile
   isKept = false;
-  tell("");
+  say("hint", "");
   showPage(page);
   worker.begin(session.me?.user.id ?? 0, page.events);
   live.start(page.cursor, session.me?.user.id ?? 0);
+  void notifications.begin();
   return true;
 }
 
@@ -131,7 +135,7 @@ async function openKept() {
   const [{ answer: page, kept }] = await Promise.all([api(`/api/events?last=${NEWEST}`), connections.load()]);
   if (!page?.events || !kept || turn !== opening) return;
   isKept = true;
-  tell(WORDS.kept(kept));
+  say("hint", WORDS.kept(kept));
   showPage(page);
 }
 
@@ -147,7 +151,7 @@ function showPage({ events }) {
   part("compose-open").hidden = part("empty-compose").hidden = !may("send");
   connections.settle(feed);
   showFeed();
-  if (!lead(place)) tell(WORDS.tooOld);
+  if (!lead(place)) say("hint", WORDS.tooOld);
   place = "";
 }
 
@@ -160,7 +164,7 @@ function lead(to) {
 
 function showFeed() {
   part("empty").hidden = !feed.empty;
-  part("feed").hidden = feed.empty;
+  part("feed").hidden = part("sieve").hidden = feed.empty;
 }
 
 /** What is connected has changed, or what must be known of it. */
@@ -172,44 +176,46 @@ function showConnections() {
   replace(part("empty-platforms"), ...ways);
   const asking = connections.connections.filter(({ state }) => state === "needs_reauth").length;
   part("asking").textContent = asking ? String(asking) : "";
-  part("asking").title = asking ? "must be connected again" : "";
   connections.settle(feed);
   const banners = connections.notices.map(noticeBanner);
   if (part("banner").childElementCount !== banners.length) part("banner").replaceChildren(...banners);
   part("banner").hidden = !banners.length;
 }
 
-/** @returns {"feed" | "connections"} what the address asks for */
-const view = () => (/^#connections(\/|$)/.test(location.hash) ? "connections" : "feed");
+/** What the address asks for. */
+const view = () => /^#(connections|notifications)(\/|$)/.exec(location.hash)?.[1] ?? "feed";
 
 function showView() {
   if (!session.me || location.hash === "#main") return;
   const chosen = view();
   document.body.dataset.view = chosen;
-  part("view-feed").hidden = chosen !== "feed";
-  part("view-connections").hidden = chosen !== "connections";
-  for (const name of ["feed", "connections"]) {
+  for (const name of ["feed", "connections", "notifications"]) {
+    part(`view-${name}`).hidden = name !== chosen;
     if (name === chosen) part(`to-${name}`).setAttribute("aria-current", "page");
     else part(`to-${name}`).removeAttribute("aria-current");
   }
-  if (chosen === "feed") connections.close();
+  if (chosen !== "connections") connections.close();
   else void connections.open(location.hash.split("/")[1] ?? "");
+  if (chosen !== "notifications") notifications.close();
+  else void notifications.open();
   showUnread(chosen === "feed" ? 0 : unread);
 }
 
-/** @param {string} title */
-function showSignedOut(title) {
+/** @param {string} title @param {boolean} [onPurpose] */
+function showSignedOut(title, onPurpose = false) {
   live.end();
+  notifications.clear(onPurpose);
   worker.forget();
   opening++;
   session.me = null;
   isKept = false;
   feed.clear();
+  sieve.clear();
   connections.clear();
   delete document.body.dataset.view;
   compose.end(); // whoever signs in next may be somebody else
   for (const id of ["user", "empty-name", "spoken"]) part(id).textContent = "";
-  const all = ["who", "views", "banner", "feed", "empty", "note", "notice", "hint", "view-connections"];
+  const all = ["who", "views", "banner", "feed", "sieve", "empty", "note", "notice", "hint", "view-connections", "view-notifications"];
   for (const id of all) part(id).hidden = true;
   part("banner").replaceChildren();
   part("signed-out-title").textContent = title;
@@ -227,7 +233,7 @@ function showState(state) {
 /** @param {number} count */
 function showUnread(count) {
   unread = count;
-  const name = view() === "connections" && session.me ? "Connections · tidings" : "tidings";
+  const name = session.me ? TITLES[view()] : TITLES.feed;
   document.title = count ? `(${count}) ${name}` : name;
   part("unread").textContent = count && view() !== "feed" ? String(count) : "";
 }
@@ -238,22 +244,16 @@ function note(words) {
   part("note").hidden = false;
 }
 
-/** Something went wrong. @param {string} words "" to take the last one away */
-function notice(words) {
-  part("notice").textContent = words;
-  part("notice").hidden = !words;
-}
-
-/** Something is to be known, and nothing to be done. @param {string} words "" to take the last one away */
-function tell(words) {
-  part("hint").textContent = words;
-  part("hint").hidden = !words;
+/** @param {"notice" | "hint"} where what went wrong, or is to be known @param {string} words "" to take the last away */
+function say(where, words) {
+  part(where).textContent = words;
+  part(where).hidden = !words;
 }
 
 async function signOut() {
   const { ok, status, problem } = await api("/api/logout", {});
-  if (ok || status === 401) showSignedOut("You have signed out");
-  else notice(`You are still signed in. ${problem}`);
+  if (ok || status === 401) showSignedOut("You have signed out", true);
+  else say("notice", `You are still signed in. ${problem}`);
 }
 
 part("compose-open").onclick = part("empty-compose-open").onclick = () => compose.open();
@@ -289,6 +289,7 @@ part("update-now").onclick = () => worker.update();
 setInterval(() => {
   feed.tick();
   connections.tick();
+  notifications.tick();
 }, TICK_MS);
 
 if (/^\?(event|since)=/.test(location.search)) {

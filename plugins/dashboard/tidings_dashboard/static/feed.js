@@ -17,17 +17,19 @@ export class Feed {
   #template;
   #platforms;
   #clamped;
+  #sieve;
 
   /**
    * @param {HTMLElement} root
    * @param {{top: Element, pill: HTMLElement, template: HTMLTemplateElement, onCut: (limit: number) => void,
-   *   platforms: Map<string, import("./row.js").Platform>}} parts
+   *   platforms: Map<string, import("./row.js").Platform>, sieve: import("./sieve.js").Sieve}} parts
    */
-  constructor(root, { top, pill, template, onCut, platforms }) {
+  constructor(root, { top, pill, template, onCut, platforms, sieve }) {
     this.#root = root;
     this.#pill = pill;
     this.#template = template;
     this.#platforms = platforms;
+    this.#sieve = sieve;
     this.#onCut = onCut;
     this.#clamped = new ResizeObserver((entries) => entries.forEach(({ target }) => Feed.#offerMore(target)));
     new IntersectionObserver(([entry]) => {
@@ -67,6 +69,7 @@ export class Feed {
   gap({ count, reason }) {
     const row = document.createElement("li");
     row.className = "gap";
+    row.tabIndex = -1;
     row.dataset.day = String(dayOf(new Date()));
     const many = count === 1 ? "1 event" : `${count.toLocaleString(LOCALE)} events`;
     const was = count === 1 ? "was" : "were";
@@ -107,10 +110,10 @@ export class Feed {
       this.#wanted = place;
       return false;
     }
+    if (rows[at].hidden) this.#sieve.clear();
     for (const row of rows) row.classList.remove("asked");
     const told = rows.slice(asked.has("event") ? at : 0, at + 1);
     for (const row of told) row.classList.add("asked");
-    told[0].tabIndex = -1;
     told[0].focus({ preventScroll: true });
     told[0].scrollIntoView({ block: "center" });
     return true;
@@ -167,6 +170,7 @@ export class Feed {
     const time = row.querySelector("time");
     if (time) time.textContent = whenWords(new Date(time.dateTime), day);
     section?.lastElementChild?.prepend(row);
+    this.#sieve.place(row);
     const words = row.querySelector(".text");
     if (words) this.#clamped.observe(words);
     this.#cut();

@@ -49,6 +49,7 @@ export function eventRow(template, event, platforms) {
   const recorded = new Date(event.recordedtime);
   const happened = event.time ? new Date(event.time) : recorded;
   row.dataset.id = event.id;
+  row.dataset.platform = platform;
   row.dataset.cursor = text(event.cursor);
   row.dataset.day = String(dayOf(recorded));
 

@@ -11,6 +11,62 @@ export const STATES = {
   "signed-out": "Signed out",
 };
 
+/** What of the feed is in sight. */
+export const SIEVE = {
+  search: "Search this page",
+  platform: "Platform",
+  all: "All platforms",
+  found: (/** @type {number} */ shown, /** @type {number} */ all) =>
+    shown ? `${shown} of ${all}` : "Nothing on this page fits.",
+};
+
+/** The window's title for each view. @type {Record<string, string>} */
+export const TITLES = { feed: "tidings", connections: "Connections · tidings", notifications: "Notifications · tidings" };
+
+/** The view of notifications. */
+export const PUSH = {
+  heading: "Notifications",
+  intro: "News on this device and others, also while no page of tidings is open. What a page in view shows is not repeated.",
+  enable: "Notify this device",
+  name: "What you call it",
+  own: "this device",
+  devices: "Devices",
+  none: "No device is notified yet.",
+  comesBack: "A device removed here comes back when tidings is opened there; to end that, remove it there, or sign out there.",
+  full: (/** @type {number} */ most) => `You have ${most} devices already, which is as many as can be. Remove one first.`,
+  denied: "This browser does not let this page notify you. Allow it in the browser’s settings for this site, then reload.",
+  refused: "This browser gave no subscription.",
+  unable: "This browser can’t be notified. It takes a page served over https, and no private window.",
+  installFirst:
+    "On an iPhone or iPad, add this page to the Home Screen first (Share, Add to Home Screen), open it from there, and " +
+    "sign in there.",
+  test: "Test",
+  remove: "Remove",
+  pushed: "Last notified ",
+  never: "never",
+  again: "tried again ",
+  since: "added ",
+  /** @type {Record<string, string>} */
+  states: { new: "New", ok: "Works", failing: "Fails" },
+  /** @type {Record<string, string>} */
+  outcomes: {
+    taken: "Sent. It should appear within moments.",
+    refused: "Refused.",
+    later: "Not now.",
+    blocked: "The push service does not take it from this server.",
+    gone: "The browser has ended this subscription, so the device was removed.",
+  },
+  rules: "What notifies",
+  enabled: "Notify my devices",
+  from: (/** @type {string} */ name) => `News from ${name}`,
+  tidings: "tidings itself, and messages",
+  types: "Only these types",
+  typesHint: "None means all. * stands for any characters.",
+  mutedTypes: "Never these types",
+  examples: ["com.github.pull_request*"],
+  notSaved: (/** @type {string} */ problem) => `Not saved. ${problem}`,
+};
+
 /** What the page says of itself. */
 export const WORDS = {
   update: "There is a new version of this page.",
