@@ -25,10 +25,11 @@ export class Sieve {
   constructor(bar, root, platforms) {
     this.#root = root;
     this.#platforms = platforms;
-    this.#search = make("input", { type: "search", placeholder: SIEVE.search, "aria-label": SIEVE.search });
-    this.#choice = make("select", { "aria-label": SIEVE.platform });
+    this.#search = make("input", { type: "search", id: "sieve-search", placeholder: SIEVE.search });
+    this.#choice = make("select", { id: "sieve-platform" });
     this.#found = make("p.found", { role: "status" });
-    bar.append(this.#search, this.#choice, this.#found);
+    bar.append(label("sieve-search", SIEVE.search), this.#search);
+    bar.append(label("sieve-platform", SIEVE.platform), this.#choice, this.#found);
     this.#search.oninput = this.#choice.onchange = () => this.#apply();
     root.addEventListener("keydown", (press) => this.#press(press));
     this.clear();
@@ -107,3 +108,6 @@ export class Sieve {
     next.focus();
   }
 }
+
+/** @param {string} id @param {string} words */
+const label = (id, words) => make("label.hidden", { htmlFor: id }, words);
