@@ -73,7 +73,7 @@ def told_again(listed: Any) -> Any:
         ("tidings.refreshing.redeem", hasty, "connections_lost", "github,spotify"),
         ("tidings.refreshing.commit", forgotten, "double_redemptions", "github,spotify"),
         ("tidings_slack.poll.tell_message", untold, "missed", "slack"),
-        ("tidings_youtube.poll.uploaded", told_again, "duplicated", "youtube"),
+        ("tidings_youtube.parse.uploaded", told_again, "duplicated", "youtube"),
     ],
 )
 def test_it_would_notice_what_must_not_be(
