@@ -17,7 +17,7 @@ import pytest
 import deliveries
 import server_process
 from server_process import ServerProcess
-from tidings.outbound import is_reset_while_connecting
+from tidings.exchange import is_reset_while_connecting
 
 CONNECTIONS = 16
 

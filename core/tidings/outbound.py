@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from collections.abc import Mapping
 from http.cookiejar import CookieJar, DefaultCookiePolicy
@@ -11,8 +10,9 @@ from urllib.parse import urlsplit
 
 from tidings import __version__
 from tidings.connecting import Answer
-from tidings.discretion import redact, use_authorization
-from tidings.errors import NotSent, Unavailable
+from tidings.discretion import use_authorization
+from tidings.errors import Unavailable
+from tidings.exchange import exchange
 
 if (
     TYPE_CHECKING
@@ -50,31 +50,9 @@ class Outbound:
             NotSent: No connection came about: the platform can't have acted on it.
             Unavailable: No answer came, in time or at all. The platform may have acted on it.
         """
-        import httpx  # noqa: PLC0415 - see above
-
-        host = _host(url)
         use_authorization(headers or {})
-        try:
-            async with asyncio.timeout(TIMEOUT_SECONDS):
-                return await self._send(method, url, headers, body)
-        except (
-            httpx.ConnectError,
-            httpx.ConnectTimeout,
-            httpx.PoolTimeout,
-            httpx.ProxyError,
-            httpx.UnsupportedProtocol,
-            httpx.LocalProtocolError,
-            httpx.InvalidURL,
-        ) as error:
-            raise NotSent(f"No connection to {host} came about: {redact(_said(error))}.") from None
-        except (TimeoutError, httpx.TimeoutException):
-            raise Unavailable(f"{host} did not answer within {TIMEOUT_SECONDS:g} seconds.") from None
-        except httpx.HTTPError as error:
-            raise Unavailable(f"The answer of {host} broke off: {redact(_said(error))}.") from None
-        except AttributeError as error:
-            if not is_reset_while_connecting(error):
-                raise
-            raise NotSent(f"{host} closed the connection as soon as it was made.") from None
+        async with exchange(_host(url), TIMEOUT_SECONDS):
+            return await self._send(method, url, headers, body)
 
     async def _send(self, method: str, url: str, headers: Mapping[str, str] | None, body: bytes) -> Answer:
         if self._client is None:
@@ -111,24 +89,9 @@ class Outbound:
             await client.aclose()
 
 
-def is_reset_while_connecting(error: AttributeError) -> bool:
-    """Whether an error of httpx only says that the peer reset the connection before a byte was sent.
-
-    On uvloop such a connection has lost its socket already when anyio 4 asks it for the peer's name, and httpx 0.28
-    lets that out as it is.
-    """
-    return error.name == "getpeername" and error.obj is None
-
-
 def _host(url: str) -> str:
     """Whom a URL asks: what may be shown of it."""
     try:
         return urlsplit(url).hostname or "an address without a host"
     except ValueError:
         return "an address that is none"
-
-
-def _said(error: Exception) -> str:
-    """What httpx says, if it says anything; never the URL."""
-    text = str(error).strip().rstrip(".")
-    return text if text and "://" not in text else type(error).__name__

@@ -41,6 +41,7 @@ from tidings.hints import drop_hints, read_hints
 from tidings.jobs import Ended, Job, LeaseLost, database_now
 from tidings.leases import Ending, end
 from tidings.platforms import Platforms
+from tidings.rhythm import MOST_PACE, slower
 from tidings.schema import grants, platform_webhooks
 from tidings.statements import Statement
 from tidings.watching import MONITOR, RECOVER, pace, request
@@ -48,8 +49,6 @@ from tidings.writer import Writer
 
 # Pushed copies may be minutes late: what is younger than this was not missed by push, only overtaken.
 _OVERTAKEN = timedelta(minutes=10)
-# Who has none is asked ever later; news brings the cadence back.
-_IDLE, _MOST_PACE = 2.0, 4.0
 _JITTER = 0.05
 _FLUSH_SECONDS = 30.0
 _COUNTED_SECONDS = 600.0  # accounts come and go more seldom
@@ -143,7 +142,7 @@ class Syncing:
         asked = Asked(
             checkpoint=look.checkpoint,
             now=now,
-            every_seconds=cadence * min(_MOST_PACE, pace(connection, now) * jitter),
+            every_seconds=cadence * min(MOST_PACE, pace(connection, now) * jitter),
             share_seconds=await self._share_seconds(connector, look.client_id),
             is_urgent=bool(memory.get("is_urgent")),
             is_watched=self.is_watched(connection.user_id),
@@ -340,7 +339,7 @@ class _Poll:
         """Note the check, its rhythm, and what push has missed; tell who watches that it went well."""
         connection, now = self._connection, self._to.clock.now()
         old = float(connection.monitor.get("pace", 1.0))
-        new = 1.0 if self._fresh else min(_MOST_PACE, max(1.0, old * _IDLE))
+        new = 1.0 if self._fresh else slower(old)  # news brings the cadence back
         event_at = now if self._fresh else None
         happened_at = self._happened_at if self._fresh else None
         self._to.note(connection.id, Check(now, event_at, None if new == old else new, happened_at))

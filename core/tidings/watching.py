@@ -16,6 +16,7 @@ from tidings.connections import Connection, change_monitor, find_connection
 from tidings.connectors import Connector
 from tidings.contracts import JobRequest, WatchState
 from tidings.jobs import SYNC, request_job
+from tidings.rhythm import ACTIVE_SECONDS
 from tidings.schema import events, from_stored, jobs, journals, to_stored
 from tidings.statements import Statement
 from tidings.upstreams import ACTIVE, PlatformRegistration, platform_registrations
@@ -25,7 +26,7 @@ HOOKS: Final = "hooks"
 RECOVER: Final = "recover"
 
 # What has just been busy may be so again: for so long after something happened it is not asked later than usual.
-_ACTIVE = timedelta(hours=2)
+_ACTIVE = timedelta(seconds=ACTIVE_SECONDS)
 _GREETED_SECONDS = 5.0  # a hub asks about many at once
 _MOST_EVENTS = 50
 _LEAST_EVENTS = 8  # before a rhythm can be told
@@ -239,9 +240,8 @@ def pace(connection: Connection, now: datetime) -> float:
         return 1.0
     own = float(connection.monitor.get("pace", 1.0))
     last = connection.last_event_at
-    if last is not None and connection.monitor.get("found_at") == to_stored(
-        last
-    ):  # and no webhook has come since
+    # When a poll found it last, and no webhook has come since, what counts is when that happened.
+    if last is not None and connection.monitor.get("found_at") == to_stored(last):
         last = from_stored(int(connection.monitor["happened_at"]))
     return min(own, 1.0) if last is not None and now - last < _ACTIVE else own
 

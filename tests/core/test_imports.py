@@ -24,9 +24,11 @@ PUBLIC = {
     "durations",
     "errors",
     "event",
+    "exchange",
     "fields",
     "hooks",
     "items",
+    "rhythm",
     "selection",
     "strategies",
     "websocket",
@@ -37,10 +39,10 @@ SHARED = {"tidings_google"}
 
 # Each module may import at run time those of its own layer and of the layers before it.
 LAYERS = [
-    {"", "errors", "durations", "schema", "statements", "asgi", "clock", "fields", "metrics"},
+    {"", "errors", "durations", "schema", "statements", "asgi", "clock", "fields", "metrics", "rhythm"},
     {"event", "addresses", "secret", "yamlfile", "selection", "credentials", "keys", "websocket"},
     {"discretion"},
-    {"connecting", "deliveries", "items", "logs"},
+    {"connecting", "deliveries", "exchange", "items", "logs"},
     {"connectors"},
     {"strategies", "commonlog"},
     {"contracts", "validation", "origins"},

@@ -15,6 +15,7 @@ from typing import Final
 from tidings.contracts import Api, Asked, Polled
 from tidings.errors import AuthExpired, Rejected, TidingsError, Unavailable
 from tidings.event import Event
+from tidings.rhythm import ACTIVE_SECONDS, MOST_PACE, slower
 from tidings_youtube.cadence import Cadence, Rules
 from tidings_youtube.cards import liked, uploaded
 from tidings_youtube.channels import PAGE
@@ -43,9 +44,6 @@ _CROWD: Final = 10
 _LEAST_SECONDS: Final = 60.0
 _DAY_SECONDS: Final = 86_400
 _WEEK_SECONDS: Final = 7 * _DAY_SECONDS
-# As core stretches the pauses of an idle account, and not right after something happened.
-_IDLE, _MOST_PACE = 2.0, 4.0
-_ACTIVE_SECONDS: Final = 2 * 3600
 _MOST_PUSHED: Final = 50  # of more, the list of uploads is read
 # Intervals that have grown so much leave no unit for details.
 _SCARCE: Final = 2.0
@@ -139,7 +137,7 @@ class _Run:
     def _likes_due_at(self, cadence: Cadence) -> float:
         """When to look at the likes; never later than the longest pause after the last look."""
         memory = self._memory
-        return min(memory.likes_due_at, memory.liked_at + cadence.likes_seconds * _MOST_PACE)
+        return min(memory.likes_due_at, memory.liked_at + cadence.likes_seconds * MOST_PACE)
 
     def _piece(self, events: Sequence[Event], *, target: str = "", gap: str = "") -> Polled:
         return Polled(events=events, target=target, checkpoint=self._memory.write(), gap=gap)
@@ -155,8 +153,8 @@ class _Run:
         memory.liked_at = self._now
         last_at = max((int(one.at.timestamp()) for one in fresh if one.at is not None), default=0)
         memory.active_at = max(memory.active_at, min(self._now, last_at))
-        memory.likes_pace = 1.0 if fresh or is_first else min(_MOST_PACE, memory.likes_pace * _IDLE)
-        pace = 1.0 if self._now < memory.active_at + _ACTIVE_SECONDS else memory.likes_pace
+        memory.likes_pace = 1.0 if fresh or is_first else slower(memory.likes_pace)
+        pace = 1.0 if self._now < memory.active_at + ACTIVE_SECONDS else memory.likes_pace
         memory.likes_due_at = self._now + int(cadence.likes_seconds * pace)
         events = [liked(self._api.account_key, one.video, one.at) for one in fresh]
         gap = f"More than {len(reading.items)} videos were liked at once; the oldest of them are missing."

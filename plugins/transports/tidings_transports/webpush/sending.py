@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -10,7 +9,8 @@ from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import TYPE_CHECKING, Final
 
 from tidings.contracts import Answer
-from tidings.errors import NotSent, Unavailable
+from tidings.errors import NotSent
+from tidings.exchange import exchange
 from tidings_transports.webpush.services import Endpoint
 
 if TYPE_CHECKING:  # at run time it is imported when the first message goes out: most servers need none of it
@@ -61,29 +61,8 @@ class Sender:
         return await self._try(endpoint, last, headers, body)
 
     async def _try(self, endpoint: Endpoint, address: str, headers: Mapping[str, str], body: bytes) -> Answer:
-        import httpx  # noqa: PLC0415 - see above
-
-        host = endpoint.host[:100]
-        try:
-            async with asyncio.timeout(_TIMEOUT_SECONDS):
-                return await self._post(endpoint, address, headers, body)
-        except (
-            httpx.ConnectError,
-            httpx.ConnectTimeout,
-            httpx.PoolTimeout,
-            httpx.LocalProtocolError,
-        ) as error:
-            raise NotSent(f"No connection to {host} came about: {_said(error)}.") from None
-        except (TimeoutError, httpx.TimeoutException):
-            raise Unavailable(f"{host} did not answer within {_TIMEOUT_SECONDS:g} seconds.") from None
-        except httpx.HTTPError as error:
-            raise Unavailable(f"The answer of {host} broke off: {_said(error)}.") from None
-        except AttributeError as error:
-            # On uvloop a connection that is reset at once has lost its socket when anyio 4 asks it for the peer's
-            # name, and httpx 0.28 lets that out as it is.
-            if error.name != "getpeername":
-                raise
-            raise NotSent(f"{host} closed the connection as soon as it was made.") from None
+        async with exchange(endpoint.host[:100], _TIMEOUT_SECONDS):
+            return await self._post(endpoint, address, headers, body)
 
     async def _post(
         self, endpoint: Endpoint, address: str, headers: Mapping[str, str], body: bytes
@@ -123,8 +102,3 @@ class Sender:
             trust_env=False,
             cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
         )
-
-
-def _said(error: Exception) -> str:
-    text = str(error).strip().rstrip(".")
-    return text if text and "://" not in text else type(error).__name__
