@@ -1,6 +1,7 @@
 """A Chromium for each module, a server for all, a profile and an account for each test."""
 
 from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 
 import pytest
 from playwright.async_api import Browser, Page, async_playwright, expect
@@ -31,6 +32,13 @@ async def browser(chromium: str) -> AsyncIterator[Browser]:
 def server(chromium: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serving]:
     with browsing.serving(tmp_path_factory.mktemp("server")) as server:
         yield server
+
+
+@pytest.fixture
+def mortal(chromium: str, tmp_path: Path) -> Iterator[tuple[Serving, Person]]:
+    """A server to be stopped, and somebody there."""
+    with browsing.serving(tmp_path) as server:
+        yield server, server.add_person()
 
 
 @pytest.fixture

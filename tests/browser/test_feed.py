@@ -4,8 +4,6 @@ import contextlib
 import json
 import re
 import signal
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import anyio
@@ -121,13 +119,6 @@ async def test_a_message_whose_answer_was_lost_is_not_sent_twice_by_trying_again
     await expect(page.get_by_role("dialog")).to_be_hidden()
     assert len(await person.journal()) == 2
     assert keys[0] == keys[1] != keys[2]
-
-
-@pytest.fixture
-def mortal(chromium: str, tmp_path: Path) -> Iterator[tuple[Serving, Person]]:
-    """A server to be stopped, and somebody there."""
-    with browsing.serving(tmp_path) as server:
-        yield server, server.add_person()
 
 
 async def test_a_page_misses_nothing_and_shows_nothing_twice_when_the_server_goes_away(

@@ -3,7 +3,7 @@
 import json
 import shutil
 import signal
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -187,12 +187,6 @@ async def test_news_that_is_too_old_for_the_page_is_said_to_be(guest: Visitor, p
 
 
 # --- without a server -------------------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def mortal(chromium: str, tmp_path: Path) -> Iterator[tuple[Serving, Person]]:
-    with browsing.serving(tmp_path) as server:
-        yield server, server.add_person()
 
 
 async def test_the_page_and_its_last_news_are_there_without_a_server_and_live_again_with_it(

@@ -1,43 +1,25 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager
 
 import pytest
 import uvicorn
 from starlette.types import ASGIApp, Receive, Scope, Send
-from uvicorn.server import ServerState
 
+import wire
 from tidings.asgi import STREAM, Body
-from tidings.protocol import BoundedProtocol
 
 GET = b"GET / HTTP/1.1\r\nhost: x\r\n\r\n"
 HEADERS = [(b"content-type", b"text/event-stream")]
 PIECES = [b"one", b"", b"x" * 300, b"\r\n0\r\n\r\n", "drei \u20ac".encode()]
 LARGE = b"y" * 100_000
 
-Client = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
-
-@asynccontextmanager
-async def connected(app: ASGIApp) -> AsyncIterator[Client]:
+def connected(app: ASGIApp) -> AbstractAsyncContextManager[wire.Client]:
     """A client of `app`, which is served by our protocol."""
-    config = uvicorn.Config(app, log_config=None, lifespan="off", date_header=False)
-    config.load()
-    state = ServerState()
-    server = await asyncio.get_running_loop().create_server(
-        lambda: BoundedProtocol(config, state, {}), "127.0.0.1", 0
-    )
-    reader, writer = await asyncio.open_connection(*server.sockets[0].getsockname())
-    try:
-        yield reader, writer
-    finally:
-        writer.close()
-        server.close()
-        for task in state.tasks:
-            task.cancel()
-        await asyncio.gather(*state.tasks, return_exceptions=True)
+    return wire.connected(uvicorn.Config(app, log_config=None, lifespan="off", date_header=False))
 
 
 def streaming(work: Callable[[Body], Awaitable[None]]) -> ASGIApp:
@@ -55,7 +37,7 @@ async def all_at_once(body: Body) -> None:
     await body.end(b"end")
 
 
-async def answered(client: Client, request: bytes = GET) -> bytes:
+async def answered(client: wire.Client, request: bytes = GET) -> bytes:
     """Everything up to the end of one answer in chunks."""
     reader, writer = client
     writer.write(request)

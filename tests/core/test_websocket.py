@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Generator
-from contextlib import asynccontextmanager, suppress
+from collections.abc import Awaitable, Callable, Generator
+from contextlib import AbstractAsyncContextManager, suppress
 from typing import Any
 
 import pytest
@@ -15,7 +15,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from uvicorn.server import ServerState
 from websockets.frames import Frame, Opcode
 
-from tidings.protocol import BoundedProtocol
+import wire
 from tidings.websocket import Socket, text_frame, texts_of
 from tidings.websocketprotocol import BoundedWebSocket
 
@@ -25,11 +25,9 @@ HANDSHAKE = (
 )
 LARGE = "y" * 50_000
 
-Client = tuple[asyncio.StreamReader, asyncio.StreamWriter]
-
 
 def config(app: ASGIApp) -> uvicorn.Config:
-    made = uvicorn.Config(
+    return uvicorn.Config(
         app,
         log_config=None,
         lifespan="off",
@@ -39,27 +37,11 @@ def config(app: ASGIApp) -> uvicorn.Config:
         ws_per_message_deflate=False,
         ws_ping_interval=None,
     )
-    made.load()
-    return made
 
 
-@asynccontextmanager
-async def connected(app: ASGIApp, request: bytes = HANDSHAKE) -> AsyncIterator[Client]:
+def connected(app: ASGIApp, request: bytes = HANDSHAKE) -> AbstractAsyncContextManager[wire.Client]:
     """A client of `app`, which is served by our protocols; it has sent its request."""
-    loaded, state = config(app), ServerState()
-    server = await asyncio.get_running_loop().create_server(
-        lambda: BoundedProtocol(loaded, state, {}), "127.0.0.1", 0
-    )
-    reader, writer = await asyncio.open_connection(*server.sockets[0].getsockname())
-    writer.write(request)
-    try:
-        yield reader, writer
-    finally:
-        writer.close()
-        server.close()
-        for task in state.tasks:
-            task.cancel()
-        await asyncio.gather(*state.tasks, return_exceptions=True)
+    return wire.connected(config(app), request)
 
 
 def serving(work: Callable[[Socket], Awaitable[None]], kept: list[Socket] | None = None) -> ASGIApp:
