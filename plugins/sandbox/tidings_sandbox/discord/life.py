@@ -23,7 +23,7 @@ KINDS: Final[Mapping[str, str]] = {
     "profile_renamed": "Change the display name",
     "deauthorised": "Take the app's access back",
 }
-# Chance lets nobody be in more, nor have more roles: then the oldest go first.
+# Chance lets nobody be in more, nor have more roles: then the oldest go first (see `_oldest`).
 _MOST_SERVERS: Final = 8
 _MOST_ROLES: Final = 20
 _PLACES: Final = ("Moss", "Ember", "Tide", "Willow", "Quartz", "Saffron", "Juniper", "Cobalt")
@@ -168,7 +168,7 @@ class Life:
             raise LookupError(f"{person.name} has the role {named!r} in {server.name} already.")
         if role is None:
             if not named and len(member.roles) >= _MOST_ROLES:
-                self._lose(person, server, member, member.roles[0], at)
+                self._lose(person, server, member, _oldest(server, member), at)
             name = named or f"{self._chance.choice(_ROLES)} {self._stage.serial() % 100_000}"
             role = self._servers.add_role(server, name)
         member.roles.append(role.id)
@@ -232,6 +232,15 @@ def told_by(event: Mapping[str, Any]) -> str:
     if kind == "profile_changed":
         return f"{kind}:{data['now'].get('global_name', '')}"
     return str(event["id"])
+
+
+def _oldest(server: Server, member: Member) -> str:
+    """The role that was given longest ago, of those that open no channel: who may read one keeps that by chance.
+
+    What was written there just before would else be news that nobody may be told any more.
+    """
+    opening = {channel.role.id for channel in server.channels if channel.role is not None}
+    return next(one for one in member.roles if one not in opening)
 
 
 def _text(details: Mapping[str, Any], name: str) -> str:

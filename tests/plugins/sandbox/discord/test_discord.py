@@ -376,7 +376,10 @@ def test_by_chance_nothing_happens_that_could_be_mistaken_for_something_else(
     happened = world.happenings(OTTILIE, "discord")
     assert len({one.key for one in happened}) == len(happened)
     assert len(discord.servers.of(world.person(OTTILIE))) <= 8
-    assert len(discord.servers.circle(world.person(OTTILIE)).members[OTTILIE].roles) <= 21
+    circle = discord.servers.circle(world.person(OTTILIE))
+    assert len(circle.members[OTTILIE].roles) <= 21
+    crew = next(one for one in circle.channels if one.name == "crew")
+    assert {one.key for one in crew.audience()} >= {OTTILIE, BRAM}  # nobody's eyes are shut after something was said
 
 
 def test_a_renamed_server_is_news_for_everybody_in_it(world: World) -> None:
