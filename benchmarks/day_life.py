@@ -94,7 +94,12 @@ _INTERVALS: Final[Mapping[str, Mapping[str, float]]] = {
     "gmail": {"poll_every": _HOUR},
     "slack": {"poll_every": 4 * _HOUR},
     "calendar": {"poll_every": 2 * _HOUR},
-    "youtube": {"poll_every": 2 * _HOUR, "likes_every": 2 * _HOUR, "subscriptions_every": 24 * _HOUR},
+    "youtube": {
+        "poll_every": 2 * _HOUR,
+        "likes_every": 2 * _HOUR,
+        "subscriptions_every": 24 * _HOUR,
+        "playlists_every": 24 * _HOUR,
+    },
     "discord": {"poll_every": 4 * _HOUR, "roles_every": 24 * _HOUR},
     "spotify": {"poll_every": 0.5 * _HOUR, "saved_every": 4 * _HOUR},
 }

@@ -19,6 +19,7 @@ from tidings_youtube import YouTubeOptions, YouTubePlugin
 from tidings_youtube.cadence import Rules
 from tidings_youtube.connector import YouTubeConnector
 from tidings_youtube.poll import poll
+from tidings_youtube.readings import Readings
 
 FIXTURES = Path(__file__).parent / "plugins" / "youtube" / "fixtures"
 
@@ -90,6 +91,7 @@ class YouTubeStub:
     Attributes:
         uploads: Of each channel, by its id, newest first as they were uploaded.
         likes: Newest first.
+        playlists: By id: title, when it was made, and its entries as videos with when they were added, in any order.
         subscriptions: When each began, by channel.
         asked: Paths of all calls, with the list or the ids that were asked for.
         gone: Videos that nobody may see any more, though lists still show them.
@@ -103,6 +105,7 @@ class YouTubeStub:
     def __init__(self) -> None:
         self.uploads: dict[str, list[Upload]] = {}
         self.likes: list[tuple[str, datetime]] = []
+        self.playlists: dict[str, tuple[str, datetime, list[tuple[str, datetime]]]] = {}
         self.subscriptions: dict[str, datetime] = {}
         self.asked: list[str] = []
         self.gone: set[str] = set()
@@ -129,6 +132,7 @@ class YouTubeStub:
         answer = {
             "/channels": self._channels,
             "/subscriptions": self._subscriptions,
+            "/playlists": self._playlists,
             "/playlistItems": self._items,
             "/videos": self._videos,
         }[url](wish)
@@ -172,11 +176,28 @@ class YouTubeStub:
         ]
         return self._page(items, wish)
 
+    def _playlists(self, wish: Mapping[str, str]) -> dict[str, Any]:
+        assert wish["mine"] == "true"
+        items = [
+            {
+                "id": one,
+                "snippet": {"title": title, "publishedAt": text(made_at)},
+                "contentDetails": {"itemCount": len(added)},
+            }
+            for one, (title, made_at, added) in self.playlists.items()
+        ]
+        return self._page(items, wish)
+
     def _items(self, wish: Mapping[str, str]) -> Any:
         playlist = wish["playlistId"]
         if playlist == "LL":
             liked = [_item(video, f"UCof{video}", at, NOON - timedelta(days=300)) for video, at in self.likes]
             return self._page(liked, wish)
+        if playlist in self.playlists:
+            added = self.playlists[playlist][2]
+            return self._page(
+                [_item(video, f"UCof{video}", at, NOON - timedelta(days=300)) for video, at in added], wish
+            )
         uploads = [one for one in self.uploads.get(f"UC{playlist[2:]}", ()) if one.id not in self.unlisted]
         if not uploads:
             return _refusal(404, "playlistNotFound")
@@ -237,6 +258,8 @@ class Viewer:
     def __init__(self, **rules: Any) -> None:
         self.youtube = YouTubeStub()
         self.rules = Rules(**{"likes_seconds": 900.0, "subscriptions_seconds": 6 * 3600.0, **rules})
+        self.clock = FakeClock(NOON)
+        self.readings = Readings(self.clock)
         self.checkpoint: Mapping[str, Any] = {}
         self.now = NOON
         self.events: list[Event] = []
@@ -248,9 +271,14 @@ class Viewer:
     def ids(self) -> list[str]:
         return [event.id for event in self.events]
 
+    async def pass_hours(self, hours: float) -> None:
+        """Let time pass without a poll."""
+        self.now += timedelta(hours=hours)
+        await self.clock.advance(hours * 3600)
+
     async def poll(self, hours: float = 0.0, *, every: float = 7200.0, **asked: Any) -> Sequence[str]:
         """Poll so many hours later; returns the ids of what was told."""
-        self.now += timedelta(hours=hours)
+        await self.pass_hours(hours)
         before = len(self.events)
         self.youtube.asked.clear()
         self.pieces = []
@@ -261,7 +289,7 @@ class Viewer:
             settings=self.settings,
             **asked,
         )
-        async for piece in poll(self.youtube, wish, self.rules):
+        async for piece in poll(self.youtube, wish, self.rules, self.readings):
             self.pieces.append(piece)
             self.events += piece.events
             self.gaps += [piece.gap] if piece.gap else []

@@ -15,7 +15,7 @@ from tidings.testing.clock import FakeClock
 from tidings.testing.server import LiveServer, live_server
 from tidings_sandbox.youtube import YouTube
 
-OPTIONS = "poll_every: 4m, likes_every: 2m, subscriptions_every: 4m"
+OPTIONS = "poll_every: 4m, likes_every: 2m, subscriptions_every: 4m, playlists_every: 4m"
 YOUTUBE = SANDBOX.replace("{github: {}, spotify: {}}", f"{{youtube: {{{OPTIONS}}}}}")
 ADA = "ottilie-otterbourne"
 BRAM = "bram-quillfeather"
@@ -132,6 +132,18 @@ async def test_likes_and_subscriptions_are_found_by_asking(tmp_path: Path) -> No
         assert "channel:UCsandboxChannel00000003" not in {row["target"] for row in shown["registrations"]}
         upload = ada.happen("upload", channel=channel)
         assert (await ada.until_told(upload))[upload]["via"] == "webhook"
+
+
+async def test_what_becomes_of_ones_own_playlists_is_found_by_asking(tmp_path: Path) -> None:
+    async with scene(tmp_path) as ada:
+        await ada.until_pushed()
+        made = ada.happen("playlist_made", title="Rain")
+        added = [ada.happen("playlist_added"), ada.happen("playlist_added")]
+        told = await ada.until_told(made, *added, step_seconds=120)
+        assert set(told) == {made, *added}
+        assert told[added[0]]["data"]["playlist"]["title"] == "Rain"
+        gone = ada.happen("playlist_deleted")
+        assert set(await ada.until_told(gone, step_seconds=120)) == {made, *added, gone}
 
 
 async def test_without_an_address_that_the_hub_reaches_everything_is_polled(tmp_path: Path) -> None:

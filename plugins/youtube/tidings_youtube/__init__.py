@@ -15,6 +15,7 @@ from tidings_google import GoogleOptions, Url
 from tidings_youtube.cadence import Rules
 from tidings_youtube.connector import YouTubeConnector
 from tidings_youtube.hub import PLACE, Hub
+from tidings_youtube.readings import Readings
 
 _DAY_SECONDS = 86_400.0
 
@@ -38,6 +39,8 @@ class YouTubeOptions(GoogleOptions):
         poll_every: How often to ask for the uploads of a channel that nobody pushes.
         likes_every: How often to ask for what was liked; up to four times as seldom while nothing is.
         subscriptions_every: How often to ask whom an account subscribes to.
+        playlists_every: How often to ask what was put into an account's own playlists; up to four times as seldom
+            while nothing is.
         daily_budget: Units of the Data API in any 24 hours, for all accounts together; Google gives a project 10 000.
             Intervals stretch to fit it.
         most_channels: How many subscriptions of each account are watched; of more, the first by alphabet.
@@ -50,6 +53,7 @@ class YouTubeOptions(GoogleOptions):
     poll_every: Duration = 2 * 3600.0
     likes_every: Duration = 2 * 3600.0
     subscriptions_every: Duration = 24 * 3600.0
+    playlists_every: Duration = 24 * 3600.0
     daily_budget: int = Field(default=9000, ge=100)
     most_channels: int = Field(default=500, ge=1, le=2000)
     api_url: Url = "https://www.googleapis.com/youtube/v3"
@@ -78,7 +82,11 @@ class YouTubePlugin(Plugin):
             lease_seconds=options.lease,
         )
         rules = Rules(
-            options.poll_every, options.likes_every, options.subscriptions_every, options.most_channels
+            options.poll_every,
+            options.likes_every,
+            options.subscriptions_every,
+            options.playlists_every,
+            options.most_channels,
         )
         return [
             YouTubeConnector(
@@ -88,6 +96,7 @@ class YouTubePlugin(Plugin):
                 hub=hub,
                 hub_url=options.hub_url,
                 rules=rules,
+                readings=Readings(context.clock),
                 daily_units=options.daily_budget,
             )
         ]

@@ -27,12 +27,14 @@ class Rules:
         poll_seconds: Between two looks at a channel's uploads where nothing is pushed.
         likes_seconds: Between two looks at the likes.
         subscriptions_seconds: Between two looks at the subscriptions.
+        playlists_seconds: Between two looks at the playlists.
         most_channels: How many of them are watched for one account.
     """
 
     poll_seconds: float = 2 * 3600.0
     likes_seconds: float = 2 * 3600.0
     subscriptions_seconds: float = 24 * 3600.0
+    playlists_seconds: float = 24 * 3600.0
     most_channels: int = 500
 
 
@@ -47,9 +49,12 @@ class Cadence:
         asked: What core wants, and what a call costs of the account's share.
         channels: Those that are watched.
         likes: Whether likes are.
+        playlists: How many pages of playlists are; 0 for none.
     """
 
-    def __init__(self, rules: Rules, asked: Asked, channels: Collection[str], *, likes: bool) -> None:
+    def __init__(
+        self, rules: Rules, asked: Asked, channels: Collection[str], *, likes: bool, playlists: int
+    ) -> None:
         self._rules = rules
         self._pushed = {one for one in channels if asked.pushed.get(key_of(one))}
         self._pushed_seconds = asked.every_seconds
@@ -58,7 +63,8 @@ class Cadence:
             self._polled_seconds = min(asked.every_seconds, rules.poll_seconds)
         pages = 1 + len(channels) // PAGE
         # Calls in a second.
-        others = pages / rules.subscriptions_seconds + sum(1 / self._wished_seconds(one) for one in channels)
+        others = pages / rules.subscriptions_seconds + playlists / rules.playlists_seconds
+        others += sum(1 / self._wished_seconds(one) for one in channels)
         share = 1 / (_RESERVE * asked.share_seconds) if asked.share_seconds else math.inf
         of_likes = 0.0
         if likes:
@@ -80,6 +86,11 @@ class Cadence:
     def subscriptions_seconds(self) -> float:
         """Between two looks at the subscriptions."""
         return self._rules.subscriptions_seconds * self.stretch
+
+    @property
+    def playlists_seconds(self) -> float:
+        """Between two looks at the playlists."""
+        return self._rules.playlists_seconds * self.stretch
 
     def channel_seconds(self, channel_id: str) -> float:
         """Between two looks at a channel's uploads."""

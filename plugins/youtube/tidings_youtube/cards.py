@@ -77,6 +77,50 @@ def liked(account_key: str, video: Video, at: datetime) -> Event:
     )
 
 
+def playlist_item(account_key: str, playlist_id: str, title: str, video: Video, at: datetime) -> Event:
+    """A video that was added to a playlist of the account: `com.youtube.playlist_item_added`."""
+    by = f" by {video.channel}" if video.channel else ""
+    return Event(
+        id=f"youtube:playlist_item:{account_key}:{playlist_id}:{video.id}:{rfc3339(at)}",
+        type="com.youtube.playlist_item_added",
+        source=_source(account_key),
+        subject=video.id,
+        time=at,
+        platform=_PLATFORM,
+        data={
+            **_video_card(video, f"A video{by} was added to {title or 'a playlist'}."),
+            "url": f"{_SITE}/watch?v={video.id}&list={playlist_id}",
+            "playlist": {"id": playlist_id, "title": title},
+            "added_at": rfc3339(at),
+        },
+    )
+
+
+def playlist_created(account_key: str, playlist_id: str, title: str, at: datetime) -> Event:
+    """A playlist that the account made: `com.youtube.playlist_created`."""
+    return Event(
+        id=f"youtube:playlist_created:{account_key}:{playlist_id}",
+        type="com.youtube.playlist_created",
+        source=_source(account_key),
+        subject=playlist_id,
+        time=at,
+        platform=_PLATFORM,
+        data=_playlist_card(account_key, playlist_id, title, "You made a playlist."),
+    )
+
+
+def playlist_deleted(account_key: str, playlist_id: str, title: str) -> Event:
+    """A playlist of the account that is gone: `com.youtube.playlist_deleted`; YouTube does not say when."""
+    return Event(
+        id=f"youtube:playlist_deleted:{account_key}:{playlist_id}",
+        type="com.youtube.playlist_deleted",
+        source=_source(account_key),
+        subject=playlist_id,
+        platform=_PLATFORM,
+        data=_playlist_card(account_key, playlist_id, title, "You deleted a playlist."),
+    )
+
+
 def subscribed(account_key: str, channel_id: str, name: str, avatar_url: str, at: datetime) -> Event:
     """A channel that the account's owner subscribed to: `com.youtube.subscribed`."""
     return Event(
@@ -126,6 +170,16 @@ def _video_card(video: Video, text: str) -> dict[str, Any]:
             "duration_seconds": video.duration_seconds,
             "live": video.live,
         },
+    }
+
+
+def _playlist_card(account_key: str, playlist_id: str, title: str, text: str) -> dict[str, Any]:
+    return {
+        "title": title or "A playlist",
+        "text": text,
+        "url": f"{_SITE}/playlist?list={playlist_id}",
+        "actor": {"name": "", "avatar_url": "", "url": _channel_url(account_key)},
+        "playlist": {"id": playlist_id, "title": title},
     }
 
 

@@ -41,6 +41,26 @@ class Channel(msgspec.Struct, array_like=True):
         return max(self.looked_at, self.counted_at)
 
 
+class Playlist(msgspec.Struct, array_like=True):
+    """A playlist that the account keeps.
+
+    Attributes:
+        title: As its owner calls it.
+        count: How many entries it had when it was last read.
+        looked_at: When that was, in seconds since 1970.
+        since: What was added before is not news, likewise.
+        seen: Entries that were added within a day before it was last read.
+        absences: How often in a row it was missing among the playlists.
+    """
+
+    title: str
+    count: int
+    looked_at: int
+    since: int
+    seen: list[str] = []
+    absences: int = 0
+
+
 class Memory(msgspec.Struct, omit_defaults=True):
     """The checkpoint.
 
@@ -53,6 +73,9 @@ class Memory(msgspec.Struct, omit_defaults=True):
         likes_pace: By how much the pauses between two looks at the likes have grown while there was none.
         subscriptions_at: When the subscriptions were last read, likewise; 0 for never.
         channels: By id, in the order of the subscriptions.
+        playlists_at: When the playlists were last looked at, likewise; 0 for never.
+        playlists_pace: By how much the pauses between two looks at them have grown while there was no news.
+        playlists: By id.
     """
 
     likes: str = ""
@@ -63,6 +86,9 @@ class Memory(msgspec.Struct, omit_defaults=True):
     likes_pace: float = 1.0
     subscriptions_at: int = 0
     channels: dict[str, Channel] = {}
+    playlists_at: int = 0
+    playlists_pace: float = 1.0
+    playlists: dict[str, Playlist] = {}
 
     @classmethod
     def read(cls, checkpoint: Mapping[str, Any]) -> Memory:

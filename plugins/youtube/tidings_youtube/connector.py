@@ -37,6 +37,7 @@ from tidings_youtube.greet import greet
 from tidings_youtube.hub import Hub
 from tidings_youtube.parse import parse
 from tidings_youtube.poll import poll
+from tidings_youtube.readings import Readings
 from tidings_youtube.sample import video
 from tidings_youtube.targets import SETTINGS_SCHEMA, watched
 from tidings_youtube.verify import verify
@@ -59,6 +60,7 @@ class YouTubeConnector(GoogleConnects, Connector, Receives, Greets, Polls, Regis
         hub: Subscribes addresses to channels.
         hub_url: Where it is.
         rules: How often is asked.
+        readings: What registering has read.
         daily_units: Units of the Data API in any 24 hours, for all accounts.
     """
 
@@ -76,12 +78,14 @@ class YouTubeConnector(GoogleConnects, Connector, Receives, Greets, Polls, Regis
         hub: Hub,
         hub_url: str,
         rules: Rules,
+        readings: Readings,
         daily_units: int,
     ) -> None:
         super().__init__(options, api_url=api_url, scopes=(f"{SCOPE}youtube.readonly",), http=http)
         self._hub = hub
         self._hub_url = hub_url
         self._rules = rules
+        self._readings = readings
         self._budget = Budget(daily_units, quota.DAY_SECONDS)
 
     # --- accounts ---
@@ -162,7 +166,7 @@ class YouTubeConnector(GoogleConnects, Connector, Receives, Greets, Polls, Regis
 
     async def targets(self, api: Api, settings: Mapping[str, Any]) -> Sequence[Target]:
         """See `tidings_youtube.targets`."""
-        return await watched(api, settings, self._rules.most_channels)
+        return await watched(api, settings, self._rules.most_channels, self._readings)
 
     async def register(self, api: Api, target: Target, callback_url: str, secret: str) -> Upstream:
         """See `tidings_youtube.hub`."""
@@ -189,4 +193,4 @@ class YouTubeConnector(GoogleConnects, Connector, Receives, Greets, Polls, Regis
 
     def poll(self, api: Api, asked: Asked) -> AsyncIterator[Polled]:
         """See `tidings_youtube.poll`."""
-        return poll(api, asked, self._rules)
+        return poll(api, asked, self._rules, self._readings)

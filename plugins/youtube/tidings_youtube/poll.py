@@ -1,4 +1,4 @@
-"""What is asked of YouTube: the subscriptions, the likes, and the uploads of each channel, each at its own pace.
+"""What is asked of YouTube: subscriptions, likes, playlists, and the uploads of each channel, each at its own pace.
 
 Uploads are asked for a few channels at a time. Under push it is asked all the same, seldom, so that what the hub lost
 is found: how many videos each channel has, fifty channels for a unit, and the uploads of those alone that have not just
@@ -21,6 +21,8 @@ from tidings_youtube.cards import liked, uploaded
 from tidings_youtube.channels import PAGE
 from tidings_youtube.checkpoint import Channel, Memory
 from tidings_youtube.parse import ACTIVE, PUSHED
+from tidings_youtube.playlists import due_at, read_playlists
+from tidings_youtube.readings import Read, Readings
 from tidings_youtube.subscribing import read_subscriptions
 from tidings_youtube.targets import chosen, key_of, wants
 from tidings_youtube.videos import (
@@ -44,6 +46,7 @@ _CROWD: Final = 10
 _LEAST_SECONDS: Final = 60.0
 _DAY_SECONDS: Final = 86_400
 _WEEK_SECONDS: Final = 7 * _DAY_SECONDS
+_PATIENCE: Final = 1.25
 _MOST_PUSHED: Final = 50  # of more, the list of uploads is read
 # Intervals that have grown so much leave no unit for details.
 _SCARCE: Final = 2.0
@@ -51,13 +54,19 @@ _SCARCE: Final = 2.0
 _News = dict[str, list[Listed]]
 
 
-async def poll(api: Api, asked: Asked, rules: Rules) -> AsyncIterator[Polled]:
+async def poll(api: Api, asked: Asked, rules: Rules, readings: Readings) -> AsyncIterator[Polled]:
     """Ask for what is due.
+
+    Args:
+        api: The account's.
+        asked: What core knows.
+        rules: What the operator wants.
+        readings: What registering has read of the subscriptions.
 
     Raises:
         AuthExpired, Unavailable, Rejected: As `Api.request`.
     """
-    run = _Run(api, asked, rules)
+    run = _Run(api, asked, rules, readings)
     async for piece in run.pieces():
         yield piece
 
@@ -65,25 +74,30 @@ async def poll(api: Api, asked: Asked, rules: Rules) -> AsyncIterator[Polled]:
 class _Run:
     """One poll."""
 
-    def __init__(self, api: Api, asked: Asked, rules: Rules) -> None:
+    def __init__(self, api: Api, asked: Asked, rules: Rules, readings: Readings) -> None:
         self._api = api
         self._asked = asked
         self._rules = rules
+        self._readings = readings
         self._memory = Memory.read(asked.checkpoint)
         self._now = int(asked.now.timestamp())
         self._likes = wants(asked.settings, "likes")
+        self._playlists = wants(asked.settings, "playlists")
 
     async def pieces(self) -> AsyncIterator[Polled]:
         memory = self._memory
         self._note_pushed()
-        if self._is_due(memory.subscriptions_at, self._cadence().subscriptions_seconds):
-            yield self._piece(
-                await read_subscriptions(self._api, self._asked, memory, self._rules.most_channels)
-            )
+        read = self._read_meanwhile(self._cadence())
+        if read is not None or self._is_due(0, self._subscriptions_due_at(self._cadence())):
+            most = self._rules.most_channels
+            yield self._piece(await read_subscriptions(self._api, self._asked, memory, most, read))
         cadence = self._cadence()
         self._forget_unwatched()
         if self._likes and memory.likes and self._is_due(0, self._likes_due_at(cadence)):
             yield await self._liked(cadence)
+        if self._playlists and self._is_due(0, due_at(memory, cadence.playlists_seconds)):
+            async for piece in read_playlists(self._api, memory, self._now):
+                yield piece
         async for piece in self._uploads(cadence):
             yield piece
         yield Polled(checkpoint=memory.write(), next_in_seconds=self._next_seconds(cadence))
@@ -105,7 +119,8 @@ class _Run:
     # --- what is due ------------------------------------------------------------------------------------------------
 
     def _cadence(self) -> Cadence:
-        return Cadence(self._rules, self._asked, self._watched(), likes=self._likes)
+        pages = 1 + len(self._memory.playlists) // PAGE if self._playlists else 0
+        return Cadence(self._rules, self._asked, self._watched(), likes=self._likes, playlists=pages)
 
     def _watched(self) -> Sequence[str]:
         """The channels that are watched, by the user's choice."""
@@ -119,6 +134,8 @@ class _Run:
         memory, watched = self._memory, set(self._watched())
         if not self._likes:
             memory.liked, memory.liked_at = None, 0
+        if not self._playlists:
+            memory.playlists, memory.playlists_at = {}, 0
         for one, channel in memory.channels.items():
             if one not in watched:
                 channel.window, channel.looked_at = None, 0
@@ -128,11 +145,25 @@ class _Run:
 
     def _next_seconds(self, cadence: Cadence) -> float:
         memory = self._memory
-        due = [memory.subscriptions_at + cadence.subscriptions_seconds]
+        due = [self._subscriptions_due_at(cadence)]
         if self._likes and memory.likes:
             due.append(self._likes_due_at(cadence))
+        if self._playlists:
+            due.append(due_at(memory, cadence.playlists_seconds))
         due += [memory.channels[one].seen_at + cadence.channel_seconds(one) for one in self._watched()]
         return max(_LEAST_SECONDS, min(due) - self._now)
+
+    def _read_meanwhile(self, cadence: Cadence) -> Read | None:
+        """The subscriptions as registering has read them a while after the last reading here."""
+        if self._asked.is_urgent:
+            return None
+        since = self._memory.subscriptions_at + cadence.subscriptions_seconds / 2
+        return self._readings.take(self._api.account_key, since)
+
+    def _subscriptions_due_at(self, cadence: Cadence) -> float:
+        """When to read the subscriptions; where registering reads them, too, that is waited for a while."""
+        patience = _PATIENCE if self._asked.pushed else 1.0
+        return self._memory.subscriptions_at + cadence.subscriptions_seconds * patience
 
     def _likes_due_at(self, cadence: Cadence) -> float:
         """When to look at the likes; never later than the longest pause after the last look."""

@@ -16,15 +16,18 @@ from tidings_youtube.channels import (
     uploads_playlists,
 )
 from tidings_youtube.checkpoint import Channel, Memory
+from tidings_youtube.readings import Read
 from tidings_youtube.targets import wants
 from tidings_youtube.window import Window
 
-# A list may lack for a moment what it had: a channel is gone that is missing so often in a row.
-_ABSENT: Final = 2
+#: A list may lack for a moment what it had: gone is what is missing so often in a row.
+ABSENT: Final = 2
 _DAY_SECONDS: Final = 86_400.0
 
 
-async def read_subscriptions(api: Api, asked: Asked, memory: Memory, most: int) -> Sequence[Event]:
+async def read_subscriptions(
+    api: Api, asked: Asked, memory: Memory, most: int, read: Read | None
+) -> Sequence[Event]:
     """Bring the memory's channels up to date; what was there at the first reading is not told.
 
     Args:
@@ -32,6 +35,7 @@ async def read_subscriptions(api: Api, asked: Asked, memory: Memory, most: int) 
         asked: What core wants.
         memory: Changed.
         most: How many subscriptions count.
+        read: What is known of them already; None where they must be asked for.
 
     Raises:
         AuthExpired, Unavailable, Rejected: As `Api.request`.
@@ -42,7 +46,9 @@ async def read_subscriptions(api: Api, asked: Asked, memory: Memory, most: int) 
         if own is not None:
             memory.likes = own.likes
             channels.setdefault(own_id, Channel(own.title, "", own.uploads, 0))
-    shown = await subscriptions(api, most)
+    if read is None:
+        read = Read(await subscriptions(api, most), int(asked.now.timestamp()))
+    shown = read.subscriptions
     begun = [one for one_id, one in shown.channels.items() if one_id not in channels]
     for one in begun:
         since = rfc3339(one.since) if one.since is not None else ""
@@ -53,7 +59,7 @@ async def read_subscriptions(api: Api, asked: Asked, memory: Memory, most: int) 
         earliest = memory.subscriptions_at - _DAY_SECONDS
         events = [event for one in begun if (event := _begin(own_id, one, memory, earliest)) is not None]
         events += _end(own_id, shown, memory)
-    memory.subscriptions_at = int(asked.now.timestamp())
+    memory.subscriptions_at = read.at
     return events if wants(asked.settings, "subscriptions") else ()
 
 
@@ -87,7 +93,7 @@ def _end(own_id: str, shown: Subscriptions, memory: Memory) -> list[Event]:
             del memory.channels[one_id]
         else:
             channel.absences += 1
-            if channel.absences >= _ABSENT:
+            if channel.absences >= ABSENT:
                 del memory.channels[one_id]
                 events.append(unsubscribed(own_id, one_id, channel.title, channel.since))
     return events

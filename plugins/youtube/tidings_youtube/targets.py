@@ -8,6 +8,7 @@ from typing import Any, Final
 from tidings.contracts import Api, Target
 from tidings.fields import one_line
 from tidings_youtube.channels import subscriptions
+from tidings_youtube.readings import Readings
 
 _KEY: Final = "channel:"
 _ALL: Final = "all"
@@ -32,6 +33,7 @@ SETTINGS_SCHEMA: Final[Mapping[str, Any]] = {
         },
         "own": {"title": "My own videos", "type": "boolean", "default": True},
         "likes": {"title": "What I like", "type": "boolean", "default": True},
+        "playlists": {"title": "My playlists", "type": "boolean", "default": True},
         "subscriptions": {"title": "Whom I subscribe to", "type": "boolean", "default": True},
     },
 }
@@ -48,7 +50,7 @@ def channel_of(key: str) -> str:
 
 
 def wants(settings: Mapping[str, Any], name: str) -> bool:
-    """Whether the user wants that: `own`, `likes` or `subscriptions`."""
+    """Whether the user wants that: `own`, `likes`, `playlists` or `subscriptions`."""
     return settings.get(name) is not False
 
 
@@ -66,13 +68,17 @@ def chosen(titles: Mapping[str, str], settings: Mapping[str, Any]) -> list[str]:
     return [one for one, title in titles.items() if _folded(one) in wanted or _folded(title) in wanted]
 
 
-async def watched(api: Api, settings: Mapping[str, Any], most_channels: int) -> Sequence[Target]:
-    """What the hub is to be asked for.
+async def watched(
+    api: Api, settings: Mapping[str, Any], most_channels: int, readings: Readings
+) -> Sequence[Target]:
+    """What the hub is to be asked for; what is read for it, is kept for the next poll.
 
     Raises:
         AuthExpired, Unavailable, Rejected: As `Api.request`.
     """
-    found = (await subscriptions(api, most_channels)).channels
+    read = await subscriptions(api, most_channels)
+    readings.keep(api.account_key, read)
+    found = read.channels
     titles = {one: channel.title for one, channel in found.items() if one != api.account_key}
     targets = [Target(key_of(one), titles[one] or one) for one in chosen(titles, settings)]
     own = Target(key_of(api.account_key), "Your own channel")

@@ -15,6 +15,7 @@ import msgspec
 
 from tidings.contracts import Answer, Api
 from tidings.errors import Rejected
+from tidings.event import rfc3339
 from tidings.fields import Object, as_instant, as_object, as_objects, obj, objs, one_line, raw
 from tidings_google import error_reason
 from tidings_youtube.cards import Video
@@ -23,6 +24,7 @@ from tidings_youtube.fields import identity
 from tidings_youtube.window import Thing, Window
 
 _MOST_PAGES: Final = 4
+_MOST_PAGES_OF_ALL: Final = 10
 # Of channels without uploads or that are closed, and of lists that their owner hides; any other 403 is of the account.
 _HIDDEN: Final = frozenset({"playlistItemsNotAccessible", "channelClosed", "channelSuspended"})
 _DURATION: Final = re.compile(
@@ -76,24 +78,44 @@ async def read_playlist(
         AuthExpired, Unavailable, Rejected: As `Api.request`.
     """
     items: list[Listed] = []
-    wish = {"part": "snippet,contentDetails,status", "playlistId": playlist, "maxResults": f"{PAGE}"}
+    token = ""
     for _ in range(_MOST_PAGES):
-        answer = await api.request("GET", "/playlistItems", params=wish, accept=(403, 404))
-        if answer.status >= 400:
-            _check_hidden(answer)
-            break
-        page = as_object(answer.json())
-        found = [one for one in map(entry, objs(page, "items")) if one is not None]
+        found, token = await _page(api, playlist, entry, token)
         items += found
-        token = raw(page, "nextPageToken")
         if not token:
-            break
+            return Reading(items)
         if not found or window is None or len(window.fresh(found, looked_at)) < len(found):
             return Reading(items, is_whole=False)
-        wish = {**wish, "pageToken": token}
-    else:
-        return Reading(items, is_whole=False, is_gap=True)
-    return Reading(items)
+    return Reading(items, is_whole=False, is_gap=True)
+
+
+async def read_list(api: Api, playlist: str, entry: Entry) -> Reading:
+    """Read a playlist that stands in its owner's order, to its end or to where 500 entries were seen.
+
+    Raises:
+        AuthExpired, Unavailable, Rejected: As `Api.request`.
+    """
+    items: list[Listed] = []
+    token = ""
+    for _ in range(_MOST_PAGES_OF_ALL):
+        found, token = await _page(api, playlist, entry, token)
+        items += found
+        if not token:
+            return Reading(items)
+    return Reading(items, is_whole=False)
+
+
+async def _page(api: Api, playlist: str, entry: Entry, token: str) -> tuple[Sequence[Listed], str]:
+    """The entries of a page, and the token of the next, "" for none."""
+    wish = {"part": "snippet,contentDetails,status", "playlistId": playlist, "maxResults": f"{PAGE}"}
+    if token:
+        wish["pageToken"] = token
+    answer = await api.request("GET", "/playlistItems", params=wish, accept=(403, 404))
+    if answer.status >= 400:
+        _check_hidden(answer)
+        return (), ""
+    page = as_object(answer.json())
+    return [one for one in map(entry, objs(page, "items")) if one is not None], raw(page, "nextPageToken")
 
 
 def upload(item: Object) -> Listed | None:
@@ -123,6 +145,12 @@ def like(item: Object) -> Listed | None:
         as_instant(content.get("videoPublishedAt")),
     )
     return Listed(video.id, at, video) if video.id and at is not None else None
+
+
+def addition(item: Object) -> Listed | None:
+    """An entry of a playlist that a person keeps; the same video may stand in it more than once."""
+    found = like(item)
+    return Listed(f"{found.id}:{rfc3339(found.at)}", found.at, found.video) if found is not None else None
 
 
 async def details(api: Api, video_ids: Sequence[str]) -> Mapping[str, Details]:

@@ -41,6 +41,7 @@ async def test_it_takes_a_call_for_each_list(viewer: Viewer) -> None:
         "/subscriptions",
         "/channels UCa,UCb",
         "/playlistItems LL",
+        "/playlists",
         "/playlistItems UUme",
         "/playlistItems UUa",
         "/playlistItems UUb",
@@ -407,6 +408,7 @@ async def test_what_is_asked_for_just_now_is_all_looked_at(viewer: Viewer) -> No
     assert viewer.youtube.asked == [
         "/subscriptions",
         "/playlistItems LL",
+        "/playlists",
         "/playlistItems UUme",
         "/playlistItems UUa",
     ]

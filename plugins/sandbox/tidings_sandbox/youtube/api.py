@@ -1,4 +1,4 @@
-"""The Data API: channels, subscriptions, entries of playlists and videos; each call costs a unit.
+"""The Data API: channels, subscriptions, playlists, their entries, and videos; each call costs a unit.
 
 https://developers.google.com/youtube/v3/docs (2026).
 """
@@ -15,7 +15,7 @@ from tidings_sandbox.google import error
 from tidings_sandbox.people import Person
 from tidings_sandbox.wire import Answer, Call, encode
 from tidings_sandbox.youtube.dayunits import DayUnits
-from tidings_sandbox.youtube.place import Channel, Member, Place, Video
+from tidings_sandbox.youtube.place import Channel, Member, Place, Playlist, Video
 
 _JSON: Final = [(b"content-type", b"application/json; charset=UTF-8")]
 _LIKES: Final = "LL"
@@ -25,6 +25,7 @@ _DOMAIN: Final = "youtube.parameter"
 _PARTS: Final = {
     "/channels": {"snippet", "contentDetails", "statistics", "status", "id"},
     "/subscriptions": {"snippet", "contentDetails", "id"},
+    "/playlists": {"snippet", "contentDetails", "status", "id"},
     "/playlistItems": {"snippet", "contentDetails", "status", "id"},
     "/videos": {"snippet", "contentDetails", "status", "liveStreamingDetails", "id"},
 }
@@ -60,6 +61,7 @@ class DataApi:
         self._routes: dict[str, Callable[[Person, Parameters], Answer]] = {
             "/channels": self._channels,
             "/subscriptions": self._subscriptions,
+            "/playlists": self._playlists,
             "/playlistItems": self._items,
             "/videos": self._videos,
         }
@@ -152,6 +154,31 @@ class DataApi:
             },
         }
 
+    def _playlists(self, person: Person, parameters: Parameters) -> Answer:
+        if parameters.get("mine") != "true":
+            raise Refused(400, "missingRequiredParameter", "No filter selected.")
+        member = self._signed_up(person)
+        return _page(
+            "playlist", [encode(self._playlist(member, one)) for one in member.playlists.values()], parameters
+        )
+
+    def _playlist(self, member: Member, playlist: Playlist) -> Mapping[str, Any]:
+        return {
+            "kind": "youtube#playlist",
+            "id": playlist.id,
+            "snippet": {
+                "publishedAt": _second(playlist.made_at),
+                "channelId": member.channel.id,
+                "title": playlist.title,
+                "description": "",
+                "thumbnails": self._thumbnails(member.channel.picture_path),
+                "channelTitle": member.channel.title,
+                "localized": {"title": playlist.title, "description": ""},
+            },
+            "contentDetails": {"itemCount": len(playlist.added)},
+            "status": {"privacyStatus": "private"},
+        }
+
     def _items(self, person: Person, parameters: Parameters) -> Answer:
         playlist = parameters.get("playlistId", "")
         if not playlist:
@@ -160,6 +187,11 @@ class DataApi:
             likes = reversed(self._signed_up(person).likes.items())
             found = [(self._place.video(one), at) for one, at in likes]
             shown = [encode(self._item(video, at, _LIKES)) for video, at in found if video is not None]
+            return _page("playlistItem", shown, parameters)
+        kept = self._member(person).playlists.get(playlist)
+        if kept is not None:
+            added = [(self._place.video(one), at) for one, at in kept.added]
+            shown = [encode(self._item(video, at, kept.id)) for video, at in added if video is not None]
             return _page("playlistItem", shown, parameters)
         channel = self._place.channel(f"UC{playlist[2:]}") if playlist.startswith("UU") else None
         is_own = channel is not None and channel is self._member(person).channel

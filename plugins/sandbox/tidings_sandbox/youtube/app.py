@@ -30,6 +30,7 @@ class _Details(msgspec.Struct, frozen=True):
 
     channel: str | None = None
     video: str | None = None
+    playlist: str | None = None
     title: str | None = None
     live: Literal["none", "live", "upcoming"] = "none"
     is_public: bool = True
@@ -37,10 +38,10 @@ class _Details(msgspec.Struct, frozen=True):
 
 
 class YouTube(GoogleService):
-    """YouTube: uploads, which a hub tells of, likes and subscriptions.
+    """YouTube: uploads, which a hub tells of, likes, playlists and subscriptions.
 
-    `act` understands these details: `channel` and `video` (ids), `title`, `live` (`live` or `upcoming`), `is_public`,
-    and `ago_seconds` (an upload that shows up late).
+    `act` understands these details: `channel`, `video` and `playlist` (ids), `title`, `live` (`live` or `upcoming`),
+    `is_public`, and `ago_seconds` (an upload that shows up late).
 
     Attributes:
         place: The channels, and what people have here.
@@ -54,12 +55,15 @@ class YouTube(GoogleService):
         "upload": "A subscribed channel uploads a video",
         "own_upload": "Upload a video",
         "like": "Like a video",
+        "playlist_made": "Make a playlist",
+        "playlist_added": "Add a video to a playlist",
+        "playlist_deleted": "Delete a playlist",
         "subscribe": "Subscribe to another channel",
         "unsubscribe": "Unsubscribe from a channel",
         "edit": "A subscribed channel edits a title",
         "delete": "A subscribed channel deletes its newest video",
     }
-    small: ClassVar[Sequence[str]] = ("upload", "own_upload", "like")
+    small: ClassVar[Sequence[str]] = ("upload", "own_upload", "like", "playlist_added")
     scopes: ClassVar[frozenset[str]] = frozenset(
         {f"{SCOPE}youtube.readonly", f"{SCOPE}youtube", f"{SCOPE}youtube.force-ssl"}
     )
@@ -73,6 +77,9 @@ class YouTube(GoogleService):
             "upload": self._upload,
             "own_upload": self._own_upload,
             "like": self._like,
+            "playlist_made": self._make_playlist,
+            "playlist_added": self._add_to_playlist,
+            "playlist_deleted": self._delete_playlist,
             "subscribe": self._subscribe,
             "unsubscribe": self._unsubscribe,
             "edit": self._edit,
@@ -86,6 +93,7 @@ class YouTube(GoogleService):
             "poll_every": "1m",
             "likes_every": "1m",
             "subscriptions_every": "2m",
+            "playlists_every": "2m",
             "lease": "10m",  # after a restart the hub has forgotten everybody
             "daily_budget": _LIVELY_UNITS,
         }
@@ -155,6 +163,37 @@ class YouTube(GoogleService):
             self._happening(person, "like", at, key, f"{person.name} likes {liked.title}")
         )
 
+    def _make_playlist(self, person: Person, member: Member, wanted: _Details) -> Happening:
+        made = self.place.make_playlist(member, wanted.title or "", self.now().replace(microsecond=0))
+        key = f"youtube:playlist_created:{member.channel.id}:{made.id}"
+        title = f"{person.name} makes the playlist {made.title}"
+        return self.stage.record.add(self._happening(person, "playlist_made", made.made_at, key, title))
+
+    def _add_to_playlist(self, person: Person, member: Member, wanted: _Details) -> Happening:
+        """Add to the playlist that is wanted, else to the newest; to a new one where there is none."""
+        if not member.playlists and not wanted.playlist:
+            self._make_playlist(person, member, _Details())
+        kept = member.playlists.get(wanted.playlist or next(reversed(member.playlists)))
+        if kept is None:
+            raise LookupError(f"{person.name} has no playlist {wanted.playlist}.")
+        inside = {one for one, _ in kept.added}
+        video = self._video(person, member, wanted, lambda one: one.id not in inside)
+        at = self.now().replace(microsecond=0)
+        kept.added.append((video.id, at))
+        key = f"youtube:playlist_item:{member.channel.id}:{kept.id}:{video.id}:{at:%Y-%m-%dT%H:%M:%SZ}"
+        title = f"{person.name} adds {video.title} to {kept.title}"
+        return self.stage.record.add(self._happening(person, "playlist_added", at, key, title))
+
+    def _delete_playlist(self, person: Person, member: Member, wanted: _Details) -> Happening:
+        if not member.playlists:
+            raise LookupError(f"{person.name} has no playlist.")
+        gone = member.playlists.pop(wanted.playlist or next(iter(member.playlists)), None)
+        if gone is None:
+            raise LookupError(f"{person.name} has no playlist {wanted.playlist}.")
+        key = f"youtube:playlist_deleted:{member.channel.id}:{gone.id}"
+        title = f"{person.name} deletes the playlist {gone.title}"
+        return self.stage.record.add(self._happening(person, "playlist_deleted", self.now(), key, title))
+
     def _subscribe(self, person: Person, member: Member, wanted: _Details) -> Happening:
         others = [self.place.invented(number) for number in range(_INVENTED)]
         fresh = [one for one in others if one.id not in member.subscriptions]
@@ -170,12 +209,6 @@ class YouTube(GoogleService):
         key = f"youtube:subscribed:{member.channel.id}:{chosen.id}:{at:%Y-%m-%dT%H:%M:%SZ}"
         title = f"{person.name} subscribes to {chosen.title}"
         return self.stage.record.add(self._happening(person, "subscribe", at, key, title))
-
-    def _another(self, member: Member) -> Channel | None:
-        """A channel that the member does not subscribe to."""
-        others = [self.place.invented(number) for number in range(_INVENTED)]
-        fresh = [one for one in others if one.id not in member.subscriptions]
-        return self.chance.choice(fresh) if fresh else None
 
     def _unsubscribe(self, person: Person, member: Member, wanted: _Details) -> Happening:
         channel = self._subscribed(person, member, wanted)

@@ -69,17 +69,33 @@ class Channel:
 
 
 @dataclasses.dataclass(slots=True, eq=False)
+class Playlist:
+    """A playlist that somebody keeps; its entries are in the order in which they were added.
+
+    Attributes:
+        added: Ids of videos, and when each was added.
+    """
+
+    id: str
+    title: str
+    made_at: datetime
+    added: list[tuple[str, datetime]] = dataclasses.field(default_factory=list)
+
+
+@dataclasses.dataclass(slots=True, eq=False)
 class Member:
     """A person at YouTube.
 
     Attributes:
         subscriptions: When each began, by channel.
         likes: The likes, oldest first: which video, and since when.
+        playlists: Those that the person keeps, by their ids.
     """
 
     channel: Channel
     subscriptions: dict[str, datetime] = dataclasses.field(default_factory=dict)
     likes: dict[str, datetime] = dataclasses.field(default_factory=dict)
+    playlists: dict[str, Playlist] = dataclasses.field(default_factory=dict)
 
 
 class Place:
@@ -172,23 +188,38 @@ class Place:
             at: When it is published.
             details: `title`, `is_public` and `live`, where chance shall not decide, or the usual not hold.
         """
-        serial, letters = self._stage.serial(), ""
+        serial = self._stage.serial()
         title = self._chance.choice(_WORKS).format(serial % 97)
-        for _ in range(7):  # enough for the milliseconds since 1970
-            serial, digit = divmod(serial, len(_DIGITS))
-            letters = _DIGITS[digit] + letters
         seconds = self._chance.randrange(45, 4000)
-        made = Video(f"sbxv{letters}", channel, title, at, at + timedelta(seconds=12), seconds)
+        made = Video(f"sbxv{_letters(serial)}", channel, title, at, at + timedelta(seconds=12), seconds)
         return self._keep(dataclasses.replace(made, **details))  # type: ignore[arg-type]  # those three
 
+    def make_playlist(self, member: Member, title: str, at: datetime) -> Playlist:
+        """A person makes a playlist; without a title it has an invented one."""
+        serial = self._stage.serial()
+        named = title or f"{self._chance.choice(_SORTS)} for later, {serial % 97}"
+        made = Playlist(f"PLsandbox{_letters(serial)}", named, at)
+        member.playlists[made.id] = made
+        return made
+
     def delete(self, video: Video) -> None:
-        """Take a video away, and with it the likes for it."""
+        """Take a video away, and with it the likes for it and its places in playlists."""
         video.channel.videos.remove(video)
         del self._videos[video.id]
         for member in self._members.values():
             member.likes.pop(video.id, None)
+            for playlist in member.playlists.values():
+                playlist.added = [one for one in playlist.added if one[0] != video.id]
 
     def _keep(self, video: Video) -> Video:
         video.channel.videos.append(video)
         self._videos[video.id] = video
         return video
+
+
+def _letters(serial: int) -> str:
+    letters = ""
+    for _ in range(7):  # enough for the milliseconds since 1970
+        serial, digit = divmod(serial, len(_DIGITS))
+        letters = _DIGITS[digit] + letters
+    return letters

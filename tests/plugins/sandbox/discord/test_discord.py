@@ -379,7 +379,10 @@ def test_by_chance_nothing_happens_that_could_be_mistaken_for_something_else(
     circle = discord.servers.circle(world.person(OTTILIE))
     assert len(circle.members[OTTILIE].roles) <= 21
     crew = next(one for one in circle.channels if one.name == "crew")
-    assert {one.key for one in crew.audience()} >= {OTTILIE, BRAM}  # nobody's eyes are shut after something was said
+    assert {one.key for one in crew.audience()} >= {
+        OTTILIE,
+        BRAM,
+    }  # nobody's eyes are shut after something was said
 
 
 def test_a_renamed_server_is_news_for_everybody_in_it(world: World) -> None:

@@ -104,6 +104,30 @@ async def test_likes_bear_their_instant_and_a_video_its_own(caller, clock):
     assert video not in await caller.ids("LL")
 
 
+async def test_playlists_show_how_many_entries_they_have_and_their_owner_alone_sees_these(caller, clock):
+    assert "items" not in await caller.page("/playlists", mine="true")
+    caller.act("playlist_made", title="Rain")
+    await clock.advance(60)
+    caller.act("playlist_added")
+    caller.act("playlist_added")
+    (shown,) = (await caller.page("/playlists", mine="true"))["items"]
+    assert (shown["snippet"]["title"], shown["contentDetails"]["itemCount"]) == ("Rain", 2)
+    assert shown["snippet"]["publishedAt"] == f"{clock.now() - timedelta(seconds=60):%Y-%m-%dT%H:%M:%SZ}"
+    page = await caller.page("/playlistItems", playlistId=shown["id"])
+    first, second = page["items"]
+    assert first["snippet"]["publishedAt"] == f"{clock.now():%Y-%m-%dT%H:%M:%SZ}"
+    caller.act("delete", video=first["contentDetails"]["videoId"])
+    assert await caller.ids(shown["id"]) == [second["contentDetails"]["videoId"]]
+    caller.world.act("youtube", "playlist_made", BRAM)
+    (theirs,) = caller.youtube.place.member(caller.world.person(BRAM)).playlists
+    answer = await caller.get("/playlistItems", part="snippet", playlistId=theirs)
+    assert reason(answer) == (404, "playlistNotFound")
+    caller.act("playlist_deleted", playlist=shown["id"])
+    assert "items" not in await caller.page("/playlists", mine="true")
+    answer = await caller.get("/playlists", part="snippet", channelId="UCsandboxPerson000000001")
+    assert reason(answer) == (400, "missingRequiredParameter")
+
+
 async def test_videos_tell_their_length_and_whether_they_are_live(caller):
     film, stream, hidden = caller.upload(), caller.upload(live="upcoming"), caller.upload(is_public=False)
     page = await caller.page("/videos", id=f"{film},{stream},{hidden},nothing")
@@ -211,6 +235,8 @@ async def test_subscribing_and_unsubscribing_change_what_is_listed(caller):
         ("upload", {"channel": "UCnobody"}),
         ("upload", {"live": "sometimes"}),
         ("like", {"video": "nothing"}),
+        ("playlist_added", {"playlist": "PLnothing"}),
+        ("playlist_deleted", {}),
         ("subscribe", {"channel": "UCnobody"}),
         ("unsubscribe", {"channel": "UCnobody"}),
         ("upload", {"ago_seconds": -1}),
