@@ -58,7 +58,7 @@ class Outbox:
         """Write all that wait, in their order."""
         some, self.waiting = self.waiting, []
         for cycle, answer, _ in some:
-            if not cycle.disconnected:
+            if not cycle.disconnected and not cycle.transport.is_closing():
                 cycle.transport.write(answer)
         for cycle, _, completed in some:
             cycle.message_event.set()

@@ -111,6 +111,7 @@ LAYERS = [
     {"upkeep", "pulling", "wishes"},
     {"services"},
     {"api", "app", "bootstrap", "runtime"},
+    {"outbox"},
     {"protocol", "websocketprotocol"},
     {"server"},
     {"testing", "cli"},
