@@ -132,7 +132,7 @@ async def test_a_client_that_has_gone_takes_nobodys_answer_with_it(config: uvico
 async def test_over_sockets_each_client_gets_its_own() -> None:
     async with wire.connected(settings()) as one, wire.connected(settings()) as two:
         for name in ("x", "y", "z"):
-            for reader, writer in (one, two):
+            for _, writer in (one, two):
                 writer.write(get(name))
             for reader, _ in (one, two):
                 assert (await reader.readuntil(b"\r\n\r\n/" + name.encode())).startswith(b"HTTP/1.1 200")
