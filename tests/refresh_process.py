@@ -19,7 +19,7 @@ import msgspec
 import refreshes
 from tidings.clock import SystemClock
 from tidings.connecting import Answer
-from tidings.database import Database
+from tidings.engines import open_database
 from tidings.errors import AuthExpired, Unavailable
 from tidings.health import Health
 from tidings.outbound import Outbound
@@ -71,7 +71,7 @@ class Deadly(Outbound):
 
 async def _run(orders: Orders) -> dict[str, Any]:
     clock = AheadClock(orders.ahead_seconds)
-    database = Database(f"sqlite+aiosqlite:///{Path(orders.folder) / 'tidings.db'}")
+    database = open_database(f"sqlite+aiosqlite:///{Path(orders.folder) / 'tidings.db'}")
     writer = Writer(database, Health(clock, refreshes.quiet).component("database"), clock.monotonic)
     http = Deadly() if orders.dies else Outbound()
     oauth = msgspec.structs.replace(refreshes.OAUTH, token_url=orders.token_url)

@@ -13,10 +13,10 @@ import msgspec
 from sqlalchemy import Connection, bindparam, delete, select
 
 from tidings.contracts import Clock
-from tidings.database import insert_rows
 from tidings.discretion import redact
 from tidings.errors import Unavailable
 from tidings.event import UserId
+from tidings.rowsets import insert_rows
 from tidings.schema import attempts, from_stored, to_stored
 from tidings.statements import Statement
 from tidings.writer import Writer

@@ -21,6 +21,7 @@ from tidings import schema
 from tidings.accounts import add_user
 from tidings.clock import SystemClock
 from tidings.database import Database
+from tidings.engines import open_database
 from tidings.grants import Grant, find_grant
 from tidings.redemptions import LEASE_SECONDS, PATIENCE_SECONDS
 
@@ -83,7 +84,7 @@ async def platform(tmp_path: Path) -> AsyncIterator[Platform]:
         await writer.drain()
         writer.close()
 
-    database = Database(f"sqlite+aiosqlite:///{tmp_path / 'tidings.db'}")
+    database = open_database(f"sqlite+aiosqlite:///{tmp_path / 'tidings.db'}")
     await database.write(schema.metadata.create_all)
     now = clock.now()
     user = await database.write(lambda sql: add_user(sql, name="alice", is_admin=False, now=now))

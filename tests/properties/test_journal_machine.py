@@ -18,7 +18,7 @@ from examples import examples
 from tidings import schema
 from tidings.accounts import add_user
 from tidings.contracts import DeliveryKey, Item
-from tidings.database import Database
+from tidings.engines import open_database
 from tidings.event import OLDEST, Cursor, Event, UserId
 from tidings.health import Health
 from tidings.journal import SqlJournal
@@ -84,7 +84,7 @@ class JournalMachine(RuleBasedStateMachine):
     async def open(self) -> None:
         path = Path(self.folder.name) / "tidings.db"
         is_new = not path.exists()
-        self.database = Database(f"sqlite+aiosqlite:///{path}", synchronous="OFF")
+        self.database = open_database(f"sqlite+aiosqlite:///{path}", synchronous="OFF")
         self.writer = Writer(
             self.database, Health(self.clock, _drop).component("database"), self.clock.monotonic
         )

@@ -30,7 +30,7 @@ from refreshes import answered, not_sent, saved
 from tidings import schema
 from tidings.accounts import add_user
 from tidings.connecting import Answer, TokenSet
-from tidings.database import Database
+from tidings.engines import open_database
 from tidings.errors import AuthExpired, Unavailable
 from tidings.grants import NEEDS_REAUTH
 from tidings.health import Health
@@ -122,7 +122,7 @@ class RefreshMachine(RuleBasedStateMachine):
 
     async def open(self) -> None:
         path = Path(self.folder.name) / "tidings.db"
-        self.database = Database(f"sqlite+aiosqlite:///{path}", synchronous="OFF")
+        self.database = open_database(f"sqlite+aiosqlite:///{path}", synchronous="OFF")
         await self.database.write(schema.metadata.create_all)
         now = self.clock.now()
         user = await self.database.write(lambda sql: add_user(sql, name="alice", is_admin=False, now=now))

@@ -27,7 +27,7 @@ from examples import examples
 from tidings import schema
 from tidings.accounts import add_user
 from tidings.contracts import Checkpoint, Item, JobRequest
-from tidings.database import Database
+from tidings.engines import open_database
 from tidings.errors import AuthExpired, Unavailable
 from tidings.event import Event, UserId
 from tidings.health import Health
@@ -62,7 +62,7 @@ class Node:
         self.clock = clock
         self.seed = seed
         self.is_stalled = False
-        self.database = Database(f"sqlite+aiosqlite:///{path}", synchronous="OFF")
+        self.database = open_database(f"sqlite+aiosqlite:///{path}", synchronous="OFF")
         health = Health(clock, _drop).component("database")
         self.writer = Writer(self.database, health, clock.monotonic)
         self.journal = SqlJournal(self.database, self.writer, clock)

@@ -12,7 +12,7 @@ from tidings.accounts import new_epoch
 from tidings.cli.installation import Installation
 from tidings.cli.output import complain, readable_size, say, say_json, say_table
 from tidings.cli.rehearsal import SILENT
-from tidings.database import Database, integrity_problems, size_bytes
+from tidings.engines import configured, integrity_problems, size_bytes
 from tidings.errors import Conflict
 from tidings.health import Health
 from tidings.migrate import current, ensure_schema
@@ -32,7 +32,7 @@ def upgrade(installation: Installation) -> None:
     """Create the tables, or bring them to this version. `tidings serve` does so by itself."""
 
     async def run() -> tuple[bool, str | None]:
-        database = Database(installation.settings.database)
+        database = configured(installation.settings)
         try:
             return await ensure_schema(database), await database.read(current)
         finally:
@@ -52,7 +52,7 @@ def info(installation: Installation, as_json: bool) -> None:
         # A journal has no holes, so this is exact, and a million events need not be counted.
         events = select(func.coalesce(func.sum(journals.c.head - journals.c.floor), 0))
         return {
-            "path": str(installation.settings.database_path),
+            "path": configured(installation.settings).place,
             "size_bytes": size_bytes(connection),
             "revision": current(connection),
             "users": connection.execute(select(func.count()).select_from(users)).scalar_one(),
@@ -116,6 +116,6 @@ def check(installation: Installation) -> None:
     for problem in problems:
         complain(problem)
     if problems:
-        complain(f"{installation.settings.database_path} is damaged. Restore it from a backup.")
+        complain(f"{configured(installation.settings).place} is damaged. Restore it from a backup.")
         raise click.exceptions.Exit(1)
     say("No damage found.")
