@@ -25,6 +25,7 @@ from typing import Any
 
 import asyncpg
 
+import canaries
 from tidings.engines import open_database
 from tidings.migrate import ensure_schema
 from tidings.schema import metadata
@@ -147,7 +148,7 @@ def postgres_server() -> Iterator[PostgresServer]:
     """Make a server and start it; at the end nothing of it is left."""
     prefix, user = _as_somebody()
     folder = Path(tempfile.mkdtemp(prefix="tidings-postgres-"))
-    server = PostgresServer(folder, _free_port(), secrets.token_urlsafe(12))
+    server = PostgresServer(folder, _free_port(), f"{canaries.PLANTED}{secrets.token_hex(8)}")
     as_user: dict[str, Any] = {"user": user, "group": user, "extra_groups": None if user is None else []}
     try:
         if user is not None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import dataclasses
+import os
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from functools import partial
@@ -18,6 +19,7 @@ from tidings.database import Database
 from tidings.engines import open_database
 from tidings.health import Health
 from tidings.testing.clock import FakeClock
+from tidings.testing.server import LiveServer, live_server
 from tidings.writer import Writer
 
 T = TypeVar("T")
@@ -100,6 +102,20 @@ async def _at_work(database: Database) -> AsyncIterator[Store]:
         writer.close()
         await writer.drained()
         await database.close()
+
+
+@asynccontextmanager
+async def live(folder: Path, config: str, **options: Any) -> AsyncIterator[LiveServer]:
+    """A server at work (see `live_server`) on a database where `opened` makes them."""
+    if server is None:
+        async with live_server(folder, config, **options) as running:
+            yield running
+    else:
+        async with server.database() as url:
+            on_server = config.replace("sqlite+aiosqlite:///tidings.db", "${TIDINGS_DATABASE}")
+            environ = {**os.environ, "TIDINGS_DATABASE": url}
+            async with live_server(folder, on_server, environ=environ, **options) as running:
+                yield running
 
 
 def _with_our_clock(url: str) -> Database:

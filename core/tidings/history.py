@@ -132,7 +132,7 @@ class History:
             Unavailable: The database can't be read.
         """
         await self.flush()
-        return await self._writer.database.read(partial(_last, user_id, connection_id))
+        return await self._writer.database.read(partial(_last, user_id, connection_id), user_id=user_id)
 
 
 def _set(event: anyio.Event, _sleeping: asyncio.Future[None]) -> None:

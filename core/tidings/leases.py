@@ -30,7 +30,7 @@ from tidings.event import UserId
 from tidings.jobs import NEVER, Job, tell_due
 from tidings.rowsets import LookUp, look_up, update_rows
 from tidings.schema import jobs
-from tidings.statements import Statement
+from tidings.statements import Statement, run_sql
 
 #: What names a run.
 LEASE_KEY = ("user_id", "kind", "key", "lease")
@@ -96,6 +96,9 @@ _LAPSE = Statement(
     )
 )
 _HELD = jobs.alias("held")
+_LOCK_ACCOUNTS = "SELECT account FROM unnest($1::text[]) AS account WHERE pg_try_advisory_xact_lock(hashtextextended(account, 1))"
+_RUNNING_ACCOUNTS = "SELECT account FROM jobs WHERE lease_until IS NOT NULL AND account = ANY($1::text[])"
+_ACCOUNT = 8  # its place in a row of `_due`
 _BUSY_ACCOUNTS = select(_HELD.c.account).where(_HELD.c.lease_until.is_not(None), _HELD.c.account != "")
 
 
@@ -172,18 +175,17 @@ def _take(connection: Connection, room: Room, token: str, now: int, until: int) 
         full = [platform for platform, left in platforms.items() if left <= 0]
         due = _due(len(free_kinds), len(full))
         rows = due.rows(connection, now=now, most=free, **_given("kind", free_kinds), **_given("full", full))
-        accounts: set[str] = set()
+        free_accounts = _free_accounts(connection, {row[_ACCOUNT] for row in rows} - {""})
         page: list[Job] = []
         for row in rows:
             job = _job(row, f"{token}-{len(claimed) + len(page)}")
             left = platforms.get(job.platform, room.per_platform) if job.platform else 1
-            if kinds[job.kind] <= 0 or left <= 0 or job.account in accounts:
+            if kinds[job.kind] <= 0 or left <= 0 or (job.account and job.account not in free_accounts):
                 continue
             kinds[job.kind] -= 1
             if job.platform:
                 platforms[job.platform] = left - 1
-            if job.account:
-                accounts.add(job.account)
+            free_accounts.discard(job.account)
             page.append(job)
         update_rows(
             connection,
@@ -195,9 +197,21 @@ def _take(connection: Connection, room: Room, token: str, now: int, until: int) 
             values={"until": until, "never": NEVER},
         )
         claimed += page
-        if len(rows) < free:
+        if len(rows) < free or not page:
             break
     return claimed
+
+
+def _free_accounts(connection: Connection, accounts: set[str]) -> set[str]:
+    """Those accounts of which nothing runs, and of which nobody else begins a run before this transaction ends.
+
+    What was found due may be known no longer: another node's claim can have been committed meanwhile. Who has an
+    account's lock sees all earlier claims of it.
+    """
+    if not accounts or connection.dialect.name != "postgresql":
+        return accounts
+    locked = {row[0] for row in run_sql(connection, _LOCK_ACCOUNTS, (sorted(accounts),)).fetchall()}
+    return locked - {row[0] for row in run_sql(connection, _RUNNING_ACCOUNTS, (sorted(locked),)).fetchall()}
 
 
 class _Ahead(NamedTuple):

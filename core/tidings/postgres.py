@@ -86,6 +86,7 @@ class PostgresDatabase(Database):
         engine = create_async_engine(
             url,
             isolation_level="AUTOCOMMIT",  # see `_transact`
+            hide_parameters=True,  # they may be secret
             pool_size=size,
             max_overflow=0,
             pool_timeout=_POOL_SECONDS,
@@ -123,6 +124,7 @@ class PostgresDatabase(Database):
         """See `Database.prepare`; sees to the API's login too. The connection is its own, and may take its time."""
         engine = create_async_engine(
             self.url,
+            hide_parameters=True,
             poolclass=NullPool,
             isolation_level="AUTOCOMMIT",
             connect_args={"timeout": _CONNECT_SECONDS},
