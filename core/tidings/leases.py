@@ -96,7 +96,10 @@ _LAPSE = Statement(
     )
 )
 _HELD = jobs.alias("held")
-_LOCK_ACCOUNTS = "SELECT account FROM unnest($1::text[]) AS account WHERE pg_try_advisory_xact_lock(hashtextextended(account, 1))"
+_LOCK_ACCOUNTS = (
+    "SELECT account FROM unnest($1::text[]) AS account "
+    "WHERE pg_try_advisory_xact_lock(hashtextextended(account, 1))"
+)
 _RUNNING_ACCOUNTS = "SELECT account FROM jobs WHERE lease_until IS NOT NULL AND account = ANY($1::text[])"
 _ACCOUNT = 8  # its place in a row of `_due`
 _BUSY_ACCOUNTS = select(_HELD.c.account).where(_HELD.c.lease_until.is_not(None), _HELD.c.account != "")

@@ -258,7 +258,7 @@ def is_absent(error: BaseException) -> bool:
     if isinstance(error, DBAPIError) and error.connection_invalidated:
         return True
     return _state(error).startswith(_ABSENT) or isinstance(
-        error, OSError | TimeoutError | PoolTimeout | asyncpg.InterfaceError
+        error, OSError | TimeoutError | PoolTimeout | asyncpg.InterfaceError | asyncpg.InternalClientError
     )
 
 

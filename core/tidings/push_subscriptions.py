@@ -159,11 +159,8 @@ def list_subscriptions(
 def show_subscriptions(sql: Connection, user_id: UserId) -> Sequence[PushSubscription]:
     """One user's subscriptions, without what is needed to push to them; the oldest first."""
     columns = [column for column in _table.c if column.name not in {"address", "identity_hash"}]
-    rows = sql.execute(
-        select(*columns, literal("").label("address"))
-        .where(_table.c.user_id == user_id)
-        .order_by(_table.c.created_at, _table.c.id)
-    ).mappings()
+    statement = select(*columns, literal("").label("address")).where(_table.c.user_id == user_id)
+    rows = sql.execute(statement.order_by(_table.c.created_at, _table.c.id)).mappings()
     return [_subscription(row) for row in rows]
 
 

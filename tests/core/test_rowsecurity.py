@@ -1,4 +1,4 @@
-"""The second line of defence: PostgreSQL itself shows a person's rows to nobody else, and secrets to the service alone."""
+"""The second line of defence: PostgreSQL itself shows a person's rows to nobody else, and no secret to the API."""
 
 from __future__ import annotations
 
