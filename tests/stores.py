@@ -77,18 +77,34 @@ server: PostgresServer | None = None
 
 
 @asynccontextmanager
-async def opened(folder: Path) -> AsyncIterator[Store]:
-    if server is None:
-        database = open_database(f"sqlite+aiosqlite:///{folder / 'tidings.db'}", synchronous="OFF")
+async def placed(folder: Path) -> AsyncIterator[str]:
+    """The URL of a database with tables and nothing in them."""
+    if server is not None:
+        async with server.database() as url:
+            yield url
+        return
+    url = f"sqlite+aiosqlite:///{folder / 'tidings.db'}"
+    database = open_database(url, synchronous="OFF")
+    try:
         await database.write(schema.metadata.create_all)
-        async with _at_work(database) as store:
-            yield store
-    else:
-        async with server.database() as url, _at_work(_with_our_clock(url)) as store:
-            store.clock.join(partial(_at_rest, store.database))
-            yield store
-            for table in store.refusing:
-                await store.write(partial(_accept, table))
+    finally:
+        await database.close()
+    yield url
+
+
+def with_our_clock(url: str) -> Database:
+    """A test's clock is its own, so the database's does not count."""
+    return open_database(url, synchronous="OFF", keeps_time=False)
+
+
+@asynccontextmanager
+async def opened(folder: Path) -> AsyncIterator[Store]:
+    async with placed(folder) as url, _at_work(with_our_clock(url)) as store:
+        if server is not None:
+            store.clock.join(partial(at_rest, store.database))
+        yield store
+        for table in store.refusing:
+            await store.write(partial(_accept, table))
 
 
 @asynccontextmanager
@@ -118,18 +134,20 @@ async def live(folder: Path, config: str, **options: Any) -> AsyncIterator[LiveS
                 yield running
 
 
-def _with_our_clock(url: str) -> Database:
-    return open_database(url, synchronous="OFF", keeps_time=False)
+def is_working(database: Any) -> bool:
+    """Whether something is under way that this loop need not wait for a thread for."""
+    return bool(database._tasks if hasattr(database, "_tasks") else database._reading)
 
 
-async def _at_rest(database: Any) -> None:
+async def at_rest(*databases: Any) -> None:
     """Comes back once nothing is under way in PostgreSQL, nor follows from what was: a standing clock may move on."""
     for _ in range(1000):
         for _ in range(20):
             await asyncio.sleep(0)
-        if not database._tasks:
+        working = [task for one in databases for task in getattr(one, "_tasks", ())]
+        if not working:
             return
-        await asyncio.wait(database._tasks)
+        await asyncio.wait(working)
 
 
 def _accept(table: str, connection: Connection) -> None:

@@ -128,6 +128,11 @@ class Writer:
         """Where the writes go; for reading beside them."""
         return self._database
 
+    @property
+    def is_busy(self) -> bool:
+        """Whether anything is being written, or waits for it."""
+        return any(lane.busy for lane in self._lanes.values())
+
     def put(self, sort: Merged[P, R], payload: P) -> asyncio.Future[R]:
         """Queue a write; the future ends when it is on disk.
 
@@ -182,7 +187,7 @@ class Writer:
         await self._finished.wait()
 
     def _finish(self) -> None:
-        if self._closed and not any(lane.busy for lane in self._lanes.values()):
+        if self._closed and not self.is_busy:
             self._finished.set()
 
     def _next(self, lane: _Lane, endings: Sequence[_Ending] = ()) -> None:
