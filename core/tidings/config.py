@@ -24,6 +24,7 @@ from pydantic import (
     InstanceOf,
     PrivateAttr,
     SecretStr,
+    TypeAdapter,
     ValidationError,
     ValidationInfo,
     model_validator,
@@ -41,7 +42,7 @@ from tidings.validation import validate
 
 __all__ = [
     "KINDS", "Auth", "Duration", "Jwt", "Kind", "Limits", "Log", "PluginChoice", "Rate", "Retention",
-    "Secret", "Server", "Settings", "Size", "load",
+    "Secret", "Server", "Settings", "Size", "database_url", "load",
 ]  # fmt: skip
 
 
@@ -360,6 +361,18 @@ class Settings(Section):
 
 
 # --- loading ------------------------------------------------------------------------------------------------
+
+
+def database_url(text: str) -> str:
+    """A database's URL as `database` takes it, given apart from a file; paths are relative to the present folder.
+
+    Raises:
+        ConfigError: It is none.
+    """
+    try:
+        return TypeAdapter(Database).validate_python(text)
+    except ValidationError as error:
+        raise ConfigError(error.errors()[0]["msg"].removeprefix("Value error, ")) from None
 
 
 def load(path: Path, environ: Mapping[str, str] = os.environ) -> Settings:

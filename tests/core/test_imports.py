@@ -125,7 +125,7 @@ LAYERS = [
         "parking",
     },
     {"decisions"},
-    {"monitor", "leaving"},
+    {"monitor", "leaving", "copying"},
     {"upkeep", "pulling", "wishes"},
     {"services"},
     {"api", "app", "bootstrap", "runtime"},
