@@ -34,14 +34,8 @@ _LOGIN = "tidings"
 _MAINTENANCE = "postgres"  # the database that is always there
 _LONGEST_START_SECONDS = 30.0
 # Nobody pulls the plug on a test, and its server is gone with it.
-_OPTIONS = (
-    "fsync=off",
-    "full_page_writes=off",
-    "max_connections=300",
-    "shared_buffers=64MB",
-    "max_wal_size=4GB",
-    "log_min_messages=fatal",
-)
+_HASTY = ("fsync=off", "full_page_writes=off")
+_OPTIONS = ("max_connections=300", "shared_buffers=64MB", "max_wal_size=4GB", "log_min_messages=fatal")
 
 
 def _programs() -> Path:
@@ -73,6 +67,7 @@ class PostgresServer:
     folder: Path
     port: int
     password: str = dataclasses.field(repr=False)
+    durable: bool = False
     process: subprocess.Popen[bytes] | None = None
     numbers: Iterator[int] = dataclasses.field(default_factory=itertools.count)
     empty: list[str] = dataclasses.field(default_factory=list)
@@ -84,7 +79,9 @@ class PostgresServer:
     def start(self) -> None:
         """Start it, and wait until it answers."""
         prefix, user = _as_somebody()
-        settings = [word for option in _OPTIONS for word in ("-c", option)]
+        settings = [
+            word for option in (*_OPTIONS, *(() if self.durable else _HASTY)) for word in ("-c", option)
+        ]
         with (self.folder / "log").open("ab") as log:
             self.process = subprocess.Popen(
                 [
@@ -144,11 +141,15 @@ class PostgresServer:
 
 
 @contextmanager
-def postgres_server() -> Iterator[PostgresServer]:
-    """Make a server and start it; at the end nothing of it is left."""
+def postgres_server(*, durable: bool = False) -> Iterator[PostgresServer]:
+    """Make a server and start it; at the end nothing of it is left.
+
+    Args:
+        durable: Whether it syncs what it commits, as an installation's does. Tests need not wait for that.
+    """
     prefix, user = _as_somebody()
     folder = Path(tempfile.mkdtemp(prefix="tidings-postgres-"))
-    server = PostgresServer(folder, _free_port(), f"{canaries.PLANTED}{secrets.token_hex(8)}")
+    server = PostgresServer(folder, _free_port(), f"{canaries.PLANTED}{secrets.token_hex(8)}", durable)
     as_user: dict[str, Any] = {"user": user, "group": user, "extra_groups": None if user is None else []}
     try:
         if user is not None:

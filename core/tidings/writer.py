@@ -192,8 +192,11 @@ class Writer:
 
     def _next(self, lane: _Lane, endings: Sequence[_Ending] = ()) -> None:
         """Hand what waits to the database's thread, and with it the endings of the last batch."""
-        # Under load half of what is under way, so that the loop has the other half to do during the commit.
-        most = max(_SMALL_BATCH, (len(lane.queue) + lane.underway) // 2)
+        most = len(lane.queue)
+        if self._database.units_at_once == 1:
+            # Under load half of what is under way, so that the loop has the other half to do during the commit.
+            # A server elsewhere leaves the loop time enough, and each transaction costs it round trips.
+            most = max(_SMALL_BATCH, (most + lane.underway) // 2)
         batch = [lane.queue.popleft() for _ in range(min(len(lane.queue), most, lane.largest))]
         lane.underway = len(batch)
         untold = deque(endings)
