@@ -37,6 +37,7 @@ from tidings.keysets import KeySets
 from tidings.lookups import Lookups
 from tidings.metrics import Metrics
 from tidings.migrate import ensure_schema
+from tidings.nodekeys import compare_keys, note_keys
 from tidings.origins import Origins
 from tidings.outbound import Outbound
 from tidings.plugins import Loaded, LoadedPlugin, collect
@@ -114,6 +115,7 @@ async def running(
         try:
             if await ensure_schema(database):
                 log.info("schema_migrated", database=database.place)
+            await compare_keys(settings, database, log)
             outbound = Outbound(settings.server.public_url)
             services = await _assemble(
                 settings,
@@ -368,6 +370,7 @@ async def _start(services: Services, group: anyio.abc.TaskGroup, look_seconds: f
 
     services.scheduler.handle(_RETENTION.kind, cut, longest_seconds=_LONGEST_CUT_SECONDS)
     services.upkeep.handle(services.scheduler)
+    await note_keys(services.settings, services.database)
     pulling = Pulling(services.connectors, services.webhooks, services.clock, services.log, services.health)
     services.scheduler.handle(PULL, pulling.handle)
     if services.pushing is not None:

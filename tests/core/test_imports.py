@@ -82,6 +82,7 @@ LAYERS = [
         "oauth",
         "sealed",
     },
+    {"nodekeys"},
     {"writer", "append", "journal", "jobs", "hints", "leases", "retries"},
     {
         "accounts",
