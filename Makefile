@@ -37,7 +37,7 @@ docs: .venv/.ok           ## rewrite docs/reference from the code
 
 lock: .venv/.ok           ## pin and hash the dependencies again
 	$(VPY) -m pip install -q uv
-	$(VPY) -m uv pip compile -q --universal --python-version 3.11 --extra dev --generate-hashes \
+	$(VPY) -m uv pip compile -q --universal --python-version 3.11 --extra dev --extra cluster --generate-hashes \
 	  --no-emit-index-url --no-emit-find-links --no-header --no-annotate --upgrade pyproject.toml -o requirements-dev.txt
 
 help:                     ## list these targets

@@ -12,11 +12,11 @@ from sqlalchemy import Connection
 from tidings.accounts import resolve_user
 from tidings.api_tokens import add_token
 from tidings.config import load
-from tidings.database import Database
+from tidings.engines import open_database
 
 
 async def main(config: Path, count: int) -> None:
-    database = Database(load(config).database)
+    database = open_database(load(config).database)
     now = datetime.now(UTC)
 
     def add(connection: Connection) -> list[str]:

@@ -11,12 +11,12 @@ from sqlalchemy import Connection
 
 from tidings.accounts import add_user
 from tidings.config import load
-from tidings.database import Database
+from tidings.engines import open_database
 from tidings.migrate import ensure_schema
 
 
 async def main(config: Path, count: int) -> None:
-    database = Database(load(config).database)
+    database = open_database(load(config).database)
     await ensure_schema(database)
     now = datetime.now(UTC)
 

@@ -11,7 +11,8 @@ from sqlalchemy import Connection, update
 
 from tidings.accounts import resolve_user
 from tidings.config import load
-from tidings.database import Database, insert_rows
+from tidings.engines import open_database
+from tidings.rowsets import insert_rows
 from tidings.schema import events, journals, to_stored
 
 _CHUNK = 20_000
@@ -19,7 +20,7 @@ _DATA = '{"title":"Event %d","text":"' + "x" * 200 + '","url":"","actor":{"name"
 
 
 async def main(config: Path, count: int) -> None:
-    database = Database(load(config).database)
+    database = open_database(load(config).database)
     columns = tuple(column.name for column in events.columns)
     now = to_stored(datetime.now(UTC))
 

@@ -23,12 +23,13 @@ FOLDER = Path(__file__).resolve().parent
 SECRET = "benchmark-secret-benchmark-secret"
 _CONFIG = """
 server: {{host: 127.0.0.1, port: {port}}}
-database: sqlite+aiosqlite:///tidings.db
+database: {database}
 limits: {{api: unlimited, sessions: unlimited, webhooks: unlimited}}
 log: {{format: json}}
 plugins:
   connectors: {{github: {{webhook_secret: {secret}}}}}
   transports: {transports}
+  bus: {bus}
 """
 _WORDS = [
     "fix",
@@ -61,13 +62,23 @@ def cpu_seconds(pid: int) -> float:
 
 
 class Server:
-    """A tidings server in a process of its own."""
+    """A tidings server in a process of its own; of several in one folder each has its number."""
 
-    def __init__(self, folder: Path, transports: str = "{sse: {heartbeat: 15s}}") -> None:
+    def __init__(
+        self,
+        folder: Path,
+        transports: str = "{sse: {heartbeat: 15s}}",
+        *,
+        database: str = "sqlite+aiosqlite:///tidings.db",
+        bus: str = "{local: {}}",
+        number: int = 0,
+    ) -> None:
         self.folder = folder
         self.port = free_port()
-        self.config = folder / "config.yaml"
-        self.config.write_text(_CONFIG.format(port=self.port, secret=SECRET, transports=transports))
+        self.config = folder / (f"config{number}.yaml" if number else "config.yaml")
+        self.config.write_text(
+            _CONFIG.format(port=self.port, secret=SECRET, transports=transports, database=database, bus=bus)
+        )
         self.database = folder / "tidings.db"
         self.process: subprocess.Popen[bytes] | None = None
         self.start_seconds = 0.0

@@ -282,8 +282,9 @@ class Installation:
             raise ConnectionResetError
         return status, body
 
-    def _open(self, url: str, *, synchronous: str) -> InlineDatabase:
-        self._database = InlineDatabase(url, synchronous=synchronous)
+    def _open(self, settings: Settings, *, synchronous: str, keeps_time: bool) -> InlineDatabase:
+        del keeps_time
+        self._database = InlineDatabase(settings.database, synchronous=synchronous)
         self._http.is_cut = False
         return self._database
 

@@ -1,7 +1,8 @@
 """How many signed webhooks a second are on disk before their 2xx, and how long each takes.
 
-`python benchmarks/intake.py [--seconds 6]` measures 1, 8 and 64 connections, for 1 and for 1,000 users, each beside
-a bare uvicorn application that reads the body and nothing else. The last line is JSON.
+`python benchmarks/intake.py [--seconds 6] [--database postgresql] [--nodes 3]` measures 1, 8 and 64 connections, for 1
+and for 1,000 users, each beside a bare uvicorn application that reads the body and nothing else. Several nodes get as
+many connections each. The last line is JSON.
 """
 
 from __future__ import annotations
@@ -13,9 +14,12 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from harness import FOLDER, Server, free_port, push_body, report, serving, signed_request, write_requests
+from harness import FOLDER, free_port, push_body, report, signed_request, write_requests
+from nodes import Nodes, at_work
 
 
 def load(port: int, connections: int, seconds: float, file: Path, *, repeat: bool = False) -> dict:
@@ -58,31 +62,41 @@ def prepare(file: Path, count: int, users: int, seed: int) -> None:
     )
 
 
-def measure(server: Server, folder: Path, connections: int, users: int, seconds: float) -> dict:
-    file = folder / "requests"
-    prepare(
-        file, int(seconds * (1500 if connections == 1 else 9000)), users, seed=connections * 10_000 + users
-    )
-    before = server.events_stored()
-    cpu = server.cpu_seconds()
-    result = load(server.port, connections, seconds, file)
-    stored = server.events_stored() - before
-    accepted = sum(count for status, count in result["statuses"].items() if status.startswith("2"))
-    baseline = bare(connections, min(seconds, 4), file)
-    file.unlink()
-    if stored != accepted or accepted != sum(result["statuses"].values()):
-        raise SystemExit(
-            f"void: {accepted} answers were 2xx of {result['statuses']}, and {stored} rows stored"
-        )
+def measure(nodes: Nodes, folder: Path, connections: int, users: int, seconds: float) -> dict:
+    files = []
+    for place, _server in enumerate(nodes.servers):
+        files.append(folder / f"requests{place}")
+        count = int(seconds * (1500 if connections == 1 else 9000))
+        prepare(files[-1], count, users, seed=connections * 10_000 + users + place * 100_000_000)
+    before = nodes.events_stored()
+    cpu, database_cpu = nodes.cpu_seconds(), nodes.database_cpu_seconds()
+    with ThreadPoolExecutor(len(files)) as threads:
+        loads = [
+            threads.submit(load, server.port, connections, seconds, file)
+            for server, file in zip(nodes.servers, files, strict=True)
+        ]
+        results = [one.result() for one in loads]
+    used, database_used = nodes.cpu_seconds() - cpu, nodes.database_cpu_seconds() - database_cpu
+    stored = nodes.events_stored() - before
+    statuses = sum((Counter(result["statuses"]) for result in results), Counter())
+    accepted = sum(count for status, count in statuses.items() if status.startswith("2"))
+    baseline = bare(connections, min(seconds, 4), files[0])
+    for file in files:
+        file.unlink()
+    if stored != accepted or accepted != statuses.total():
+        raise SystemExit(f"void: {accepted} answers were 2xx of {dict(statuses)}, and {stored} rows stored")
+    per_second = round(sum(result["per_second"] for result in results), 1)
     return {
+        "nodes": len(results),
         "connections": connections,
         "users": users,
-        "events_per_second": result["per_second"],
-        "p50_ms": result["p50_ms"],
-        "p99_ms": result["p99_ms"],
-        "ratio_to_bare": round(result["per_second"] / baseline["per_second"], 3),
+        "events_per_second": per_second,
+        "p50_ms": max(result["p50_ms"] for result in results),
+        "p99_ms": max(result["p99_ms"] for result in results),
+        "ratio_to_bare": round(per_second / baseline["per_second"], 3),
         "bare_per_second": baseline["per_second"],
-        "cpu_us_per_event": round((server.cpu_seconds() - cpu) / accepted * 1e6),
+        "cpu_us_per_event": round(used / accepted * 1e6),
+        "database_cpu_us_per_event": round(database_used / accepted * 1e6),
     }
 
 
@@ -91,20 +105,24 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=6)
     parser.add_argument("--connections", type=int, nargs="*", default=[1, 8, 64])
     parser.add_argument("--users", type=int, nargs="*", default=[1, 1000])
+    parser.add_argument("--database", choices=["sqlite", "postgresql"], default="sqlite")
+    parser.add_argument("--nodes", type=int, default=1)
     arguments = parser.parse_args()
     runs = []
     for users in arguments.users:
         with tempfile.TemporaryDirectory() as name:
             folder = Path(name)
-            with serving(folder, users=users) as server:
+            with at_work(folder, users=users, database=arguments.database, count=arguments.nodes) as nodes:
+                server = nodes.servers[0]
                 for connections in arguments.connections:
-                    runs.append(measure(server, folder, connections, users, arguments.seconds))
+                    runs.append(measure(nodes, folder, connections, users, arguments.seconds))
                     print(runs[-1], file=sys.stderr)
-            server.start()
-            time.sleep(1)
-            idle_rss_kib, start_seconds = server.rss_kib(), server.start_seconds
-            server.stop()
-    report({"runs": runs, "idle_rss_kib": idle_rss_kib, "start_seconds": round(start_seconds, 2)})
+                server.stop()
+                server.start()
+                time.sleep(1)
+                idle_rss_kib, start_seconds = server.rss_kib(), server.start_seconds
+    idle = {"idle_rss_kib": idle_rss_kib, "start_seconds": round(start_seconds, 2)}
+    report({"database": arguments.database, "runs": runs, **idle})
 
 
 if __name__ == "__main__":

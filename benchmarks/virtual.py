@@ -20,8 +20,9 @@ from typing import Any, TypeVar
 
 from sqlalchemy import Connection
 
-from tidings.database import Database, translated
 from tidings.errors import Unavailable
+from tidings.event import UserId
+from tidings.sqlite import SqliteDatabase, translated
 
 T = TypeVar("T")
 
@@ -134,7 +135,7 @@ class VirtualClock:
         await asyncio.sleep(max(0.0, (instant - self.now()).total_seconds()))
 
 
-class InlineDatabase(Database):
+class InlineDatabase(SqliteDatabase):
     """A database whose transactions run in the loop's own thread, and which can die with its process.
 
     It has one connection, which need not ask at each step whether others have changed something.
@@ -147,7 +148,8 @@ class InlineDatabase(Database):
         super().__init__(url, synchronous=synchronous)
         self.is_dead = False
 
-    async def read(self, work: Callable[[Connection], T]) -> T:
+    async def read(self, work: Callable[[Connection], T], *, user_id: UserId | None = None) -> T:
+        del user_id
         self._check()
         await asyncio.sleep(0)  # others get their turn, as they do while a thread reads
         self._check()
@@ -157,10 +159,10 @@ class InlineDatabase(Database):
     async def write(self, work: Callable[[Connection], T]) -> T:
         return self.transact(work)
 
-    def transact(self, work: Callable[[Connection], T]) -> T:
+    def transact(self, work: Callable[[Connection], T], *, isolated: bool = True) -> T:
         self._check()
         self._connection()
-        return super().transact(work)
+        return super().transact(work, isolated=isolated)
 
     def start(self, job: Callable[[], None]) -> None:
         job()

@@ -52,6 +52,7 @@ NAMES = {
 }  # fmt: skip
 #: Where something random is made that anybody may see.
 NO_SECRETS = {
+    ("tidings.apilogin", "_verifier"),
     ("tidings.cli.send_sample", "_send"),
     ("tidings.keys", "_draft"),
     ("tidings.messages", "compose"),

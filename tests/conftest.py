@@ -12,6 +12,8 @@ import pytest
 from hypothesis import settings
 
 import canaries
+import stores
+from postgres_server import PostgresServer, postgres_server
 
 # A change is judged by what it changes: the same examples each time. `make soak` looks for new ones. How long one takes
 # depends on what else the machine does, so there is no deadline.
@@ -31,6 +33,27 @@ def pytest_configure() -> None:
 def anyio_backend() -> tuple[str, dict[str, Any]]:
     """Async tests run on plain asyncio."""
     return "asyncio", {"use_uvloop": False}
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[PostgresServer]:
+    """A PostgreSQL server; each test makes a database of its own on it."""
+    with postgres_server() as server:
+        yield server
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def every_database(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The test runs twice: what `stores.opened` opens is SQLite's, then PostgreSQL's."""
+    server = request.getfixturevalue("postgres") if request.param == "postgresql" else None
+    monkeypatch.setattr(stores, "server", server)
+
+
+@pytest.fixture
+def sqlite_alone(every_database: None) -> None:
+    """What the test says is of SQLite alone; PostgreSQL has a test of its own for it."""
+    if stores.server is not None:
+        pytest.skip("of SQLite alone")
 
 
 @pytest.fixture(autouse=True)

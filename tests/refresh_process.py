@@ -11,7 +11,6 @@ import signal
 import sys
 from collections.abc import Mapping
 from datetime import datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -19,7 +18,7 @@ import msgspec
 import refreshes
 from tidings.clock import SystemClock
 from tidings.connecting import Answer
-from tidings.database import Database
+from tidings.engines import open_database
 from tidings.errors import AuthExpired, Unavailable
 from tidings.health import Health
 from tidings.outbound import Outbound
@@ -31,6 +30,7 @@ class Orders:
     """What the process is to do.
 
     Attributes:
+        database: Its URL.
         token_url: Of the provider.
         callers: So many at once, in each round.
         rounds: Each wants newer tokens than the round before.
@@ -38,7 +38,7 @@ class Orders:
         dies: Whether it kills itself when the provider's first answer has come.
     """
 
-    folder: str
+    database: str
     token_url: str
     grant_id: str
     callers: int = 1
@@ -71,7 +71,7 @@ class Deadly(Outbound):
 
 async def _run(orders: Orders) -> dict[str, Any]:
     clock = AheadClock(orders.ahead_seconds)
-    database = Database(f"sqlite+aiosqlite:///{Path(orders.folder) / 'tidings.db'}")
+    database = open_database(orders.database)
     writer = Writer(database, Health(clock, refreshes.quiet).component("database"), clock.monotonic)
     http = Deadly() if orders.dies else Outbound()
     oauth = msgspec.structs.replace(refreshes.OAUTH, token_url=orders.token_url)

@@ -105,7 +105,8 @@ def find_tokens(connection: Connection, digests: Collection[bytes]) -> dict[byte
 
 def list_tokens(connection: Connection, user_id: UserId | None = None) -> Sequence[ApiToken]:
     """The tokens of one user, or of all; the expired ones too."""
-    statement = select(api_tokens, users.c.name).join(users, users.c.id == api_tokens.c.user_id)
+    shown = [column for column in api_tokens.c if column is not api_tokens.c.token_hash]
+    statement = select(*shown, users.c.name).join(users, users.c.id == api_tokens.c.user_id)
     if user_id is not None:
         statement = statement.where(api_tokens.c.user_id == user_id)
     rows = connection.execute(statement.order_by(api_tokens.c.id))

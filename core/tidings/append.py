@@ -11,12 +11,12 @@ import msgspec
 from sqlalchemy import Connection
 
 from tidings.contracts import Appended, Checkpoint, Item, JobEnd, JobRequest
-from tidings.database import LookUp, insert_rows, look_up
 from tidings.errors import NotFound
 from tidings.event import Cursor, Entry
 from tidings.jobs import LeaseLost, request_jobs
 from tidings.leases import LEASE_KEY, Ending, end_held
 from tidings.rows import Row, entry, id_hash
+from tidings.rowsets import LookUp, insert_rows, look_up
 from tidings.schema import checkpoints, deliveries, events, jobs, journals, seen, to_stored
 
 _EVENT_COLUMNS = tuple(column.name for column in events.columns)
@@ -91,11 +91,11 @@ class Batch:
         heads, kept, cut, taken, held = look_up(
             connection,
             (
-                LookUp(journals, ("user_id",), ("user_id", "epoch", "head"), users),
+                LookUp(journals, ("user_id",), ("user_id", "epoch", "head"), users, lock=True),
                 LookUp(events, _EVENT_KEY, (*_EVENT_KEY, "seq"), event_keys),
                 LookUp(seen, _SEEN_KEY, _SEEN_KEY, list(hashes)),
                 LookUp(deliveries, _DELIVERY_KEY, _DELIVERY_KEY, delivery_keys),
-                LookUp(jobs, LEASE_KEY, LEASE_KEY, leases),
+                LookUp(jobs, LEASE_KEY, LEASE_KEY, leases, lock=True),
             ),
         )
         known: dict[tuple[int, str], int | None] = {

@@ -20,9 +20,9 @@ from sqlalchemy import Connection, bindparam, delete, select
 from tidings.breaker import Breaker
 from tidings.connecting import Budget, Pause
 from tidings.contracts import Clock
-from tidings.database import insert_rows
 from tidings.errors import Unavailable
 from tidings.health import Health
+from tidings.rowsets import insert_rows
 from tidings.schema import budgets, from_stored, to_stored
 from tidings.statements import Statement
 from tidings.writer import Writer

@@ -6,12 +6,13 @@ validated by the plugin's own model in `tidings.plugins`.
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import re
 from collections.abc import Mapping
 from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Final, Literal, Self
 from urllib.parse import urlsplit
 
 from pydantic import (
@@ -21,12 +22,16 @@ from pydantic import (
     ConfigDict,
     Field,
     InstanceOf,
+    PrivateAttr,
     SecretStr,
+    TypeAdapter,
     ValidationError,
     ValidationInfo,
     model_validator,
 )
 from pydantic.json_schema import SkipJsonSchema
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import ArgumentError
 
 from tidings import addresses, yamlfile
 from tidings.choices import KINDS, Kind, PluginChoice, choices_in
@@ -37,9 +42,12 @@ from tidings.validation import validate
 
 __all__ = [
     "KINDS", "Auth", "Duration", "Jwt", "Kind", "Limits", "Log", "PluginChoice", "Rate", "Retention",
-    "Secret", "Server", "Settings", "Size", "load",
+    "Secret", "Server", "Settings", "Size", "database_url", "load",
 ]  # fmt: skip
 
+
+_POSTGRES: Final = "postgresql+asyncpg"
+_POSTGRES_USAGE: Final = f"{_POSTGRES}://LOGIN:PASSWORD@HOST/DATABASE."
 
 # --- values -------------------------------------------------------------------------------------------------
 
@@ -63,10 +71,14 @@ def _lower(value: object) -> object:
 def _database(url: str, info: ValidationInfo) -> str:
     scheme, separator, rest = url.partition("://")
     usage = "Write sqlite+aiosqlite:///tidings.db."
+    if scheme == _POSTGRES:
+        return _postgres(url)
     if not separator or not re.fullmatch(r"[a-z0-9+._-]{1,40}", scheme):
         raise ValueError(f"this is not a database URL. {usage}")  # it may hold a password, so it isn't shown
     if scheme != "sqlite+aiosqlite":
-        raise ValueError(f"{scheme!r} is not a database that this version supports. {usage}")
+        raise ValueError(
+            f"{scheme!r} is not a database that this version supports. {usage[:-1]}, or {_POSTGRES_USAGE}"
+        )
     path = rest.removeprefix("/")
     if path in {"", ":memory:"} or ":memory:" in path or "mode=memory" in path:
         raise ValueError(f"a database in memory would lose every event at a restart. {usage}")
@@ -81,6 +93,27 @@ def _database(url: str, info: ValidationInfo) -> str:
             f"this is a folder. Name a file in it: sqlite+aiosqlite:///{path.rstrip('/')}/tidings.db."
         )
     return f"sqlite+aiosqlite:///{full}"
+
+
+def _postgres(url: str) -> str:
+    usage = f"Write {_POSTGRES_USAGE}"
+    try:
+        parts = make_url(url)
+    except (ArgumentError, ValueError):
+        raise ValueError(f"this is not a database URL. {usage}") from None
+    if parts.get_backend_name() != "postgresql" or not parts.database or not parts.username:
+        raise ValueError(f"the login or the database is missing. {usage}")
+    if importlib.util.find_spec("asyncpg") is None:
+        raise ValueError("PostgreSQL needs its driver. Run: pip install 'tidings[cluster]'.")
+    return url
+
+
+def _postgres_only(url: SecretStr | None) -> SecretStr | None:
+    if url is not None:
+        if not url.get_secret_value().startswith(f"{_POSTGRES}://"):
+            raise ValueError(f"this is not a URL of PostgreSQL. Write {_POSTGRES_USAGE}")
+        _postgres(url.get_secret_value())
+    return url
 
 
 def _signing_secret(secret: SecretStr | None) -> SecretStr | None:
@@ -280,7 +313,10 @@ class Settings(Section):
     server: Server = Server()
     """Where tidings listens."""
     database: Database = "sqlite+aiosqlite:///tidings.db"
-    """Where events live. A path with three slashes is relative to the file."""
+    """Where events live. A path with three slashes is relative to the file; `postgresql+asyncpg://…` is PostgreSQL,
+    for several nodes."""
+    database_api: Annotated[Secret, AfterValidator(_postgres_only)] = None
+    """The login to the same PostgreSQL that reads on people's behalf, as a URL; by default tidings makes one."""
     limits: Limits = Limits()
     """How much is too much."""
     retention: Retention = Retention()
@@ -291,11 +327,19 @@ class Settings(Section):
     """What the log looks like."""
     plugins: SkipJsonSchema[tuple[InstanceOf[PluginChoice], ...]] = ()
     """The plugins named, in the order of the file."""
+    _folder: Path = PrivateAttr(default_factory=Path.cwd)
 
     @property
     def database_path(self) -> Path:
-        """The file of the SQLite database; keys lie beside it."""
-        return Path(self.database.removeprefix("sqlite+aiosqlite:///"))
+        """The file of the SQLite database; keys lie beside it. With PostgreSQL they lie beside `config.yaml`."""
+        if self.is_sqlite:
+            return Path(self.database.removeprefix("sqlite+aiosqlite:///"))
+        return self._folder / "tidings.db"
+
+    @property
+    def is_sqlite(self) -> bool:
+        """Whether the database is a file, which one server has for itself."""
+        return self.database.startswith("sqlite")
 
     def listening_on(self, *, host: str | None = None, port: int | None = None) -> Self:
         """The same settings at another address; a `public_url` that was derived follows.
@@ -319,6 +363,18 @@ class Settings(Section):
 # --- loading ------------------------------------------------------------------------------------------------
 
 
+def database_url(text: str) -> str:
+    """A database's URL as `database` takes it, given apart from a file; paths are relative to the present folder.
+
+    Raises:
+        ConfigError: It is none.
+    """
+    try:
+        return TypeAdapter(Database).validate_python(text)
+    except ValidationError as error:
+        raise ConfigError(error.errors()[0]["msg"].removeprefix("Value error, ")) from None
+
+
 def load(path: Path, environ: Mapping[str, str] = os.environ) -> Settings:
     """Read the configuration at `path`, with variables from `environ`. No plugin is imported.
 
@@ -332,4 +388,6 @@ def load(path: Path, environ: Mapping[str, str] = os.environ) -> Settings:
     problems = [*document.problems, *problems, *more]
     if problems or settings is None:
         yamlfile.fail(problems)
-    return settings.model_copy(update={"plugins": tuple(choices)})
+    settings = settings.model_copy(update={"plugins": tuple(choices)})
+    settings._folder = path.parent.absolute()
+    return settings

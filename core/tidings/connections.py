@@ -13,10 +13,10 @@ from sqlalchemy import bindparam, delete, func, insert, select, update
 
 from tidings.accounts import random_letters
 from tidings.connecting import Account
-from tidings.database import insert_rows
 from tidings.errors import NotFound
 from tidings.event import UserId
 from tidings.facts import REGISTRATIONS_CHANGED, increase
+from tidings.rowsets import insert_rows
 from tidings.schema import (
     attempts,
     checkpoints,

@@ -14,7 +14,7 @@ from typing import Any, Final, NamedTuple, Protocol
 
 import msgspec
 from sqlalchemy import Connection as Sql
-from sqlalchemy import and_, bindparam, exists, func, insert, or_, select, update
+from sqlalchemy import and_, bindparam, exists, func, insert, literal, null, or_, select, update
 
 from tidings.accounts import random_letters
 from tidings.connecting import OAuth, TokenSet
@@ -45,6 +45,12 @@ _decoder = msgspec.json.Decoder(TokenSet)
 _by_id = select(grants).where(grants.c.id == bindparam("grant_id"))
 _BY_ID = Statement(_by_id)
 _BY_ID_LOCKED = Statement(_by_id.with_for_update())  # SQLite locks the database instead
+_SECRET = {"tokens": literal(""), "refresh_hash": null(), "lease": null()}
+_SHOWN = Statement(
+    select(*[_SECRET.get(column.name, column).label(f"shown_{column.name}") for column in grants.c]).where(
+        grants.c.id == bindparam("grant_id")
+    )
+)
 _ACCOUNTS = Statement(
     select(func.count()).where(
         grants.c.provider == bindparam("provider"),
@@ -217,6 +223,18 @@ def find_grant(sql: Sql, grant_id: str) -> Grant:
     return read_grant(find_row(sql, grant_id))
 
 
+def show_grant(sql: Sql, grant_id: str) -> Grant:
+    """What `find_grant` finds, but without its tokens: for those who may not read them.
+
+    Raises:
+        NotFound: There is none.
+    """
+    row = _SHOWN.row(sql, grant_id=grant_id)
+    if row is None:
+        raise _missing(grant_id)
+    return read_grant(Stored._make(row))
+
+
 def find_row(sql: Sql, grant_id: str, *, lock: bool = False) -> Stored:
     """A grant's row; with `lock`, nobody else changes it before the transaction ends.
 
@@ -225,8 +243,12 @@ def find_row(sql: Sql, grant_id: str, *, lock: bool = False) -> Stored:
     """
     row = (_BY_ID_LOCKED if lock else _BY_ID).row(sql, grant_id=grant_id)
     if row is None:
-        raise NotFound(f"There is no grant {grant_id[:80]!r}: its account was disconnected.")
+        raise _missing(grant_id)
     return Stored._make(row)
+
+
+def _missing(grant_id: str) -> NotFound:
+    return NotFound(f"There is no grant {grant_id[:80]!r}: its account was disconnected.")
 
 
 def count_accounts(sql: Sql, *, provider: str, client_id: str) -> int:

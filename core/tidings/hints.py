@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from sqlalchemy import Connection as Sql
 from sqlalchemy import bindparam, delete, select
 
-from tidings.database import insert_rows
 from tidings.event import UserId
+from tidings.rowsets import insert_rows
 from tidings.schema import hints
 from tidings.statements import Statement
 

@@ -13,10 +13,10 @@ import msgspec
 from sqlalchemy import Connection, bindparam, delete, select
 
 from tidings.contracts import Clock
-from tidings.database import insert_rows
 from tidings.discretion import redact
 from tidings.errors import Unavailable
 from tidings.event import UserId
+from tidings.rowsets import insert_rows
 from tidings.schema import attempts, from_stored, to_stored
 from tidings.statements import Statement
 from tidings.writer import Writer
@@ -132,7 +132,7 @@ class History:
             Unavailable: The database can't be read.
         """
         await self.flush()
-        return await self._writer.database.read(partial(_last, user_id, connection_id))
+        return await self._writer.database.read(partial(_last, user_id, connection_id), user_id=user_id)
 
 
 def _set(event: anyio.Event, _sleeping: asyncio.Future[None]) -> None:

@@ -11,18 +11,20 @@ import dataclasses
 import weakref
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any, Final, Protocol
 
 import msgspec
 from sqlalchemy import Connection, and_, bindparam, case, delete, update
 
 from tidings.contracts import Clock, Item, JobEnd, JobLease, JobRequest
-from tidings.database import insert_rows
+from tidings.database import KEEPS_TIME, SHARED, afterwards
 from tidings.errors import Conflict
 from tidings.event import UserId
 from tidings.hints import note_hints
+from tidings.rowsets import insert_rows
 from tidings.schema import jobs, to_stored
-from tidings.statements import Statement
+from tidings.statements import Statement, run_sql
 
 #: The kind of job that polls a connection.
 SYNC: Final = "sync"
@@ -54,7 +56,8 @@ _DROP = Statement(
         jobs.c.kind == bindparam("kind"),
     )
 )
-_LISTENERS = "tidings.jobs"
+_LISTENERS = "jobs"
+_NOW = "SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint"
 
 
 class LeaseLost(Conflict):
@@ -123,12 +126,12 @@ class Listener(Protocol):
     """Wants to know when a job becomes due."""
 
     def due(self, at: int) -> None:
-        """Some job will be due at `at`, as soon as the transaction is committed. Runs in the database's thread."""
+        """Some job will be due at `at`, as soon as the transaction is committed. Runs where the database does."""
 
 
 def listen(connection: Connection, listener: Listener) -> None:
-    """Tell `listener`, while it lives, of all that becomes due through this connection to the database."""
-    listeners = connection.info.setdefault(_LISTENERS, {})
+    """Tell `listener`, while it lives, of all that becomes due through its database."""
+    listeners = connection.info[SHARED].setdefault(_LISTENERS, {})
     known = listeners.get(id(listener))
     if known is None or known() is not listener:  # else it listens already
         listeners[id(listener)] = weakref.ref(listener)
@@ -136,7 +139,12 @@ def listen(connection: Connection, listener: Listener) -> None:
 
 def tell_due(connection: Connection, at: int) -> None:
     """Tell the listeners that some job will be due at `at`."""
-    listeners = connection.info.get(_LISTENERS, {})
+    listeners = connection.info.get(SHARED, {}).get(_LISTENERS)
+    if listeners:
+        afterwards(connection, partial(_tell, listeners, at))
+
+
+def _tell(listeners: dict[int, weakref.ref[Listener]], at: int) -> None:
     for key, reference in list(listeners.items()):
         listener = reference()
         if listener is None:
@@ -146,8 +154,9 @@ def tell_due(connection: Connection, at: int) -> None:
 
 
 def database_now(connection: Connection, clock: Clock) -> int:
-    """The instant that leases are measured by. Who shares a SQLite file shares a machine, and so its clock."""
-    del connection  # a server of its own would be asked
+    """The instant that leases are measured by: the database's. Who shares a SQLite file shares a machine's clock."""
+    if connection.info.get(SHARED, {}).get(KEEPS_TIME):
+        return int(run_sql(connection, _NOW, ()).fetchone()[0])
     return to_stored(clock.now())
 
 

@@ -126,7 +126,10 @@ class SqlJournal:
         Raises:
             NotFound: There is no such user.
         """
-        return (await self._database.read(lambda connection: _bounds(connection, user_id)))[0]
+        head, _floor = await self._database.read(
+            lambda connection: _bounds(connection, user_id), user_id=user_id
+        )
+        return head
 
     async def read(
         self, user_id: UserId, after: Cursor, *, limit: int, selection: Selection | None = None
@@ -139,7 +142,7 @@ class SqlJournal:
             NotFound: There is no such user.
         """
         return await self._database.read(
-            lambda connection: _read(connection, user_id, after, limit, selection)
+            lambda connection: _read(connection, user_id, after, limit, selection), user_id=user_id
         )
 
     async def last(self, user_id: UserId, limit: int) -> Page:
@@ -148,7 +151,9 @@ class SqlJournal:
         Raises:
             NotFound: There is no such user.
         """
-        return await self._database.read(lambda connection: _last(connection, user_id, limit))
+        return await self._database.read(
+            lambda connection: _last(connection, user_id, limit), user_id=user_id
+        )
 
 
 def _read(

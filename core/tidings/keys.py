@@ -198,6 +198,19 @@ def load_push_keys(database: Path) -> KeyRing:
     return _load_or_create(push_key_path(database), purpose="push")
 
 
+def key_ids(path: Path) -> list[str]:
+    """The ids of the keys in a file, the active one first; none where there is no file.
+
+    Raises:
+        ConfigError: It can't be used, or others could read it.
+    """
+    try:
+        text = _read_private(path)
+    except OSError as error:
+        raise _unusable(path, error) from error
+    return [] if text is None else list(_parse(text, f"The key file {path}").keys)
+
+
 def _load_or_create(path: Path, *, purpose: str) -> KeyRing:
     try:
         text = _read_private(path)

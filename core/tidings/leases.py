@@ -6,13 +6,13 @@ All functions take a connection inside a transaction. Instants are microseconds,
 from __future__ import annotations
 
 import dataclasses
-import re
 from collections.abc import Collection, Mapping, Sequence
 from functools import lru_cache
 from typing import Any, NamedTuple
 
 import msgspec
 from sqlalchemy import (
+    BigInteger,
     BindParameter,
     Connection,
     and_,
@@ -22,20 +22,20 @@ from sqlalchemy import (
     func,
     literal,
     select,
-    text,
+    tuple_,
     update,
 )
 
-from tidings.database import LookUp, look_up
 from tidings.event import UserId
 from tidings.jobs import NEVER, Job, tell_due
+from tidings.rowsets import LookUp, look_up, update_rows
 from tidings.schema import jobs
-from tidings.statements import Statement
+from tidings.statements import Statement, run_sql
 
 #: What names a run.
 LEASE_KEY = ("user_id", "kind", "key", "lease")
+_JOB_KEY = LEASE_KEY[:3]
 
-_LARGEST_CHUNK = 64
 _LONGEST_ERROR = 500
 
 
@@ -81,9 +81,11 @@ class Claim:
     at: int
 
 
+_IDENTITY = [jobs.c[name] for name in _JOB_KEY]
+_LAPSED = select(*_IDENTITY).where(jobs.c.lease_until < bindparam("now")).with_for_update(skip_locked=True)
 _LAPSE = Statement(
     update(jobs)
-    .where(jobs.c.lease_until < bindparam("now"))
+    .where(tuple_(*_IDENTITY).in_(_LAPSED))
     .values(
         lease=None,
         lease_until=None,
@@ -94,6 +96,12 @@ _LAPSE = Statement(
     )
 )
 _HELD = jobs.alias("held")
+_LOCK_ACCOUNTS = (
+    "SELECT account FROM unnest($1::text[]) AS account "
+    "WHERE pg_try_advisory_xact_lock(hashtextextended(account, 1))"
+)
+_RUNNING_ACCOUNTS = "SELECT account FROM jobs WHERE lease_until IS NOT NULL AND account = ANY($1::text[])"
+_ACCOUNT = 8  # its place in a row of `_due`
 _BUSY_ACCOUNTS = select(_HELD.c.account).where(_HELD.c.lease_until.is_not(None), _HELD.c.account != "")
 
 
@@ -170,30 +178,43 @@ def _take(connection: Connection, room: Room, token: str, now: int, until: int) 
         full = [platform for platform, left in platforms.items() if left <= 0]
         due = _due(len(free_kinds), len(full))
         rows = due.rows(connection, now=now, most=free, **_given("kind", free_kinds), **_given("full", full))
-        accounts: set[str] = set()
+        free_accounts = _free_accounts(connection, {row[_ACCOUNT] for row in rows} - {""})
         page: list[Job] = []
         for row in rows:
             job = _job(row, f"{token}-{len(claimed) + len(page)}")
             left = platforms.get(job.platform, room.per_platform) if job.platform else 1
-            if kinds[job.kind] <= 0 or left <= 0 or job.account in accounts:
+            if kinds[job.kind] <= 0 or left <= 0 or (job.account and job.account not in free_accounts):
                 continue
             kinds[job.kind] -= 1
             if job.platform:
                 platforms[job.platform] = left - 1
-            if job.account:
-                accounts.add(job.account)
+            free_accounts.discard(job.account)
             page.append(job)
-        _update(
+        update_rows(
             connection,
+            jobs,
             "lease = run.lease, lease_until = :until, claimed = jobs.wanted, due_at = :never",
             LEASE_KEY,
             [(job.user_id, job.kind, job.key, job.lease) for job in page],
-            {"until": until, "never": NEVER},
+            key=_JOB_KEY,
+            values={"until": until, "never": NEVER},
         )
         claimed += page
-        if len(rows) < free:
+        if len(rows) < free or not page:
             break
     return claimed
+
+
+def _free_accounts(connection: Connection, accounts: set[str]) -> set[str]:
+    """Those accounts of which nothing runs, and of which nobody else begins a run before this transaction ends.
+
+    What was found due may be known no longer: another node's claim can have been committed meanwhile. Who has an
+    account's lock sees all earlier claims of it.
+    """
+    if not accounts or connection.dialect.name != "postgresql":
+        return accounts
+    locked = {row[0] for row in run_sql(connection, _LOCK_ACCOUNTS, (sorted(accounts),)).fetchall()}
+    return locked - {row[0] for row in run_sql(connection, _RUNNING_ACCOUNTS, (sorted(locked),)).fetchall()}
 
 
 class _Ahead(NamedTuple):
@@ -234,7 +255,7 @@ def _job(row: Sequence[Any], lease: str) -> Job:
 def extend(connection: Connection, running: Sequence[Job], until: int) -> Collection[str]:
     """Make leases last until `until`; returns those that are still their owners'."""
     held = _held(connection, [(job.user_id, job.kind, job.key, job.lease) for job in running])
-    _update(connection, "lease_until = :until", LEASE_KEY, list(held), {"until": until}, "lease")
+    _change(connection, "lease_until = :until", list(held), {"until": until})
     return {lease for *_, lease in held}
 
 
@@ -242,7 +263,7 @@ def release(connection: Connection, running: Sequence[Job], now: int) -> None:
     """Give leases back: the jobs are due, and have not failed."""
     runs = [(job.user_id, job.kind, job.key, job.lease) for job in running]
     sets = f"{_FREE}, claimed = 0, due_at = CASE WHEN jobs.due_at < :now THEN jobs.due_at ELSE :now END"
-    _update(connection, sets, LEASE_KEY, runs, {"now": now}, "lease")
+    _change(connection, sets, runs, {"now": now})
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -264,13 +285,19 @@ class Ending:
 
 _FREE = "lease = NULL, lease_until = NULL"
 _END = (
-    f"{_FREE}, due_at = CASE WHEN run.failed = 1 THEN run.due_at WHEN jobs.wanted <> jobs.claimed THEN "
+    f"{_FREE}, due_at = CASE WHEN run.attempts = 1 THEN run.due_at WHEN jobs.wanted <> jobs.claimed THEN "
     "CASE WHEN jobs.due_at < :now THEN jobs.due_at ELSE :now END "
     "WHEN jobs.due_at < run.due_at THEN jobs.due_at ELSE run.due_at END, "
-    "attempts = CASE WHEN run.failed = 1 THEN jobs.attempts + 1 ELSE 0 END, last_error = run.error"
+    "attempts = CASE WHEN run.attempts = 1 THEN jobs.attempts + 1 ELSE 0 END, last_error = run.last_error"
 )
-_END_COLUMNS = (*LEASE_KEY, "due_at", "failed", "error")
-_RESTED = Statement(delete(jobs).where(jobs.c.due_at == bindparam("never"), jobs.c.lease_until.is_(None)))
+_END_COLUMNS = (*LEASE_KEY, "due_at", "attempts", "last_error")  # attempts: 1 for one more that failed
+_RESTED = Statement(
+    delete(jobs).where(
+        *[column == bindparam(f"of_{column.name}") for column in _IDENTITY],
+        jobs.c.due_at == bindparam("never"),
+        jobs.c.lease_until.is_(None),
+    )
+)
 
 
 def end(connection: Connection, endings: Sequence[Ending], now: int) -> Sequence[bool]:
@@ -292,9 +319,10 @@ def end_held(connection: Connection, endings: Sequence[Ending], now: int) -> int
         soonest = min(soonest, due_at)
         run = (one.user_id, one.kind, one.key, one.lease)
         rows.append((*run, due_at, int(bool(one.error)), one.error[:_LONGEST_ERROR] or None))
-    ended = _update(connection, _END, _END_COLUMNS, rows, {"now": now}, "lease")
-    if any(one.again_seconds is None for one in endings):
-        _RESTED.run(connection, never=NEVER)
+    ended = update_rows(connection, jobs, _END, _END_COLUMNS, rows, key=LEASE_KEY, values={"now": now})
+    for one in endings:
+        if one.again_seconds is None:
+            _RESTED.run(connection, of_user_id=one.user_id, of_kind=one.kind, of_key=one.key, never=NEVER)
     if soonest < NEVER:
         tell_due(connection, soonest)
     return ended
@@ -335,7 +363,7 @@ def spread(
     connection.execute(
         update(jobs)
         .where(jobs.c.user_id == places.c.user_id, jobs.c.kind == places.c.kind, jobs.c.key == places.c.key)
-        .values(due_at=now + places.c.place * step)
+        .values(due_at=literal(now, BigInteger) + places.c.place * literal(step, BigInteger))
     )
     return int(count)
 
@@ -344,51 +372,11 @@ def _held(
     connection: Connection, runs: Sequence[tuple[int, str, str, str]]
 ) -> Collection[tuple[int, str, str, str]]:
     """Those runs whose leases are still their own."""
-    (found,) = look_up(connection, [LookUp(jobs, LEASE_KEY, LEASE_KEY, runs)])
+    (found,) = look_up(connection, [LookUp(jobs, LEASE_KEY, LEASE_KEY, runs, lock=True)])
     return {(user_id, kind, key, lease) for user_id, kind, key, lease in found}
 
 
-def _update(
-    connection: Connection,
-    sets: str,
-    columns: tuple[str, ...],
-    rows: Sequence[tuple[Any, ...]],
-    values: Mapping[str, Any],
-    *also: str,
-) -> int:
-    """Change many jobs, up to 64 with each statement; returns how many.
-
-    Args:
-        connection: Inside a transaction.
-        sets: What follows SET; `run` is the row.
-        columns: What each row has; it changes the job of the same user, kind and key.
-        rows: The rows.
-        values: What else `sets` names.
-        also: Further columns that must be the job's.
-    """
-    changed = 0
-    for start in range(0, len(rows), _LARGEST_CHUNK):
-        chunk = list(rows[start : start + _LARGEST_CHUNK])
-        # The last row again, up to a power of two: a few prepared statements serve every batch.
-        chunk += [chunk[-1]] * ((1 << (len(chunk) - 1).bit_length()) - len(chunk))
-        statement = _update_sql(sets, columns, len(chunk), also)
-        flat = {f"v{place}": value for place, value in enumerate(value for row in chunk for value in row)}
-        changed += statement.run(connection, **values, **flat)
-    return changed
-
-
-@lru_cache(maxsize=64)
-def _update_sql(sets: str, columns: tuple[str, ...], rows: int, also: tuple[str, ...]) -> Statement:
-    same = " AND ".join(f"jobs.{column} = run.{column}" for column in ("user_id", "kind", "key", *also))
-    if rows == 1:  # most are alone, and a join takes SQLite twice as long as a seek
-        sql = f"UPDATE jobs SET {sets} WHERE {same}"  # noqa: S608 - no value among them
-        return Statement(text(re.sub(r"\brun\.(\w+)", lambda name: f":v{columns.index(name[1])}", sql)))
-    places = [
-        f"({', '.join(f':v{row * len(columns) + column}' for column in range(len(columns)))})"
-        for row in range(rows)
-    ]
-    sql = (
-        f"WITH run({', '.join(columns)}) AS (VALUES {', '.join(places)}) "  # noqa: S608 - no value among them
-        f"UPDATE jobs SET {sets} FROM run WHERE {same}"
-    )
-    return Statement(text(sql))
+def _change(
+    connection: Connection, sets: str, runs: Sequence[tuple[int, str, str, str]], values: Mapping[str, Any]
+) -> None:
+    update_rows(connection, jobs, sets, LEASE_KEY, runs, key=LEASE_KEY, values=values)

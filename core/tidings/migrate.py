@@ -7,7 +7,7 @@ from pathlib import Path
 
 from sqlalchemy import Connection, inspect, text
 
-from tidings.database import Database, create_file
+from tidings.database import Database
 from tidings.errors import Conflict
 
 _FOLDER = Path(str(resources.files("tidings"))) / "migrations"
@@ -63,5 +63,4 @@ async def ensure_schema(database: Database) -> bool:
         Conflict: The database belongs to a newer version of tidings.
         Unavailable: The database can't be used.
     """
-    create_file(database.path)
-    return await database.write(upgrade)
+    return await database.prepare(upgrade)

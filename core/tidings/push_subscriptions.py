@@ -13,7 +13,7 @@ from datetime import datetime
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, RowMapping, func, insert, select, update
+from sqlalchemy import Connection, RowMapping, func, insert, literal, select, update
 
 from tidings.accounts import random_letters, remove_owned
 from tidings.contracts import JobRequest
@@ -152,6 +152,14 @@ def list_subscriptions(
     statement = select(_table)
     if users is not None:
         statement = statement.where(_table.c.user_id.in_(users))
+    rows = sql.execute(statement.order_by(_table.c.created_at, _table.c.id)).mappings()
+    return [_subscription(row) for row in rows]
+
+
+def show_subscriptions(sql: Connection, user_id: UserId) -> Sequence[PushSubscription]:
+    """One user's subscriptions, without what is needed to push to them; the oldest first."""
+    columns = [column for column in _table.c if column.name not in {"address", "identity_hash"}]
+    statement = select(*columns, literal("").label("address")).where(_table.c.user_id == user_id)
     rows = sql.execute(statement.order_by(_table.c.created_at, _table.c.id)).mappings()
     return [_subscription(row) for row in rows]
 

@@ -21,9 +21,10 @@ from tidings.clock import SystemClock
 from tidings.config import Settings
 from tidings.context import Context
 from tidings.contracts import Bus, Clock, Connector, Extra, Http, JobRequest, Strategy, Transport
-from tidings.database import Database, ServerLock
+from tidings.database import Database
 from tidings.devices import Pushes
 from tidings.durations import Rate
+from tidings.engines import configured
 from tidings.errors import ConfigError, Unavailable
 from tidings.event import Entry, UserId
 from tidings.facts import REGISTRATIONS_CHANGED, counted
@@ -36,6 +37,7 @@ from tidings.keysets import KeySets
 from tidings.lookups import Lookups
 from tidings.metrics import Metrics
 from tidings.migrate import ensure_schema
+from tidings.nodekeys import compare_keys, note_keys
 from tidings.origins import Origins
 from tidings.outbound import Outbound
 from tidings.plugins import Loaded, LoadedPlugin, collect
@@ -48,6 +50,7 @@ from tidings.rights import RightsWatch
 from tidings.scheduler import Scheduler
 from tidings.schema import to_stored
 from tidings.sealed import secrets_exist
+from tidings.serverlock import ServerLock
 from tidings.services import Services
 from tidings.supervisor import keep_running
 from tidings.tickets import TicketPrincipal, extend_tickets
@@ -88,28 +91,31 @@ async def running(
     synchronous: str = "FULL",
     http: Http | None = None,
     random: Random | None = None,
-    open_database: Callable[..., Database] = Database,
+    open_database: Callable[..., Database] = configured,
     look_seconds: float = _LOOK_SECONDS,
 ) -> AsyncIterator[Services]:
     """A server's parts, at work, without its HTTP side.
 
     `synchronous` is SQLite's durability: anything but FULL gives up the promise that a 2xx means on disk. Every
     `look_seconds` SQLite's log is moved into its file, and what other processes changed is looked for. A simulation
-    brings its own time, chance, way to the platforms and, to be called as `Database` is, `open_database`.
+    brings its own time, chance, way to the platforms and, to be called as `engines.configured` is, `open_database`.
 
     Raises:
         Conflict: Another server uses the database, or a newer tidings wrote it.
         ConfigError: Keys or plugins can't be used.
         Unavailable: The database can't be used.
     """
+    keeps_time = clock is None
     clock = clock or SystemClock()
     lock = ServerLock(settings.database_path)
-    lock.acquire(url=settings.server.local_url, public_url=settings.server.public_url)
+    if settings.is_sqlite:  # of PostgreSQL any number may be the servers
+        lock.acquire(url=settings.server.local_url, public_url=settings.server.public_url)
     try:
-        database = open_database(settings.database, synchronous=synchronous)
+        database = open_database(settings, synchronous=synchronous, keeps_time=keeps_time)
         try:
             if await ensure_schema(database):
-                log.info("schema_migrated", database=str(settings.database_path))
+                log.info("schema_migrated", database=database.place)
+            await compare_keys(settings, database, log)
             outbound = Outbound(settings.server.public_url)
             services = await _assemble(
                 settings,
@@ -364,6 +370,7 @@ async def _start(services: Services, group: anyio.abc.TaskGroup, look_seconds: f
 
     services.scheduler.handle(_RETENTION.kind, cut, longest_seconds=_LONGEST_CUT_SECONDS)
     services.upkeep.handle(services.scheduler)
+    await note_keys(services.settings, services.database)
     pulling = Pulling(services.connectors, services.webhooks, services.clock, services.log, services.health)
     services.scheduler.handle(PULL, pulling.handle)
     if services.pushing is not None:

@@ -204,10 +204,10 @@ class Scheduler:
         return to_stored(self._clock.now())
 
     async def _write(self, work: Callable[[Connection], object]) -> bool:
-        """Run a unit of work; says whether it was done. Not broken off, so that its outcome is known."""
+        """Run a unit of work about leases; says whether it was done. Not broken off, so that its outcome is known."""
         with anyio.CancelScope(shield=True):
             try:
-                await self._writer.run_unit(work)
+                await self._writer.run_unit(work, isolated=False)
             except Unavailable:
                 return False  # the writer has said why
         return True
@@ -241,7 +241,7 @@ class Scheduler:
             return
         with anyio.CancelScope(shield=True):  # what is claimed must be known, to be given back
             try:
-                claimed = await self._writer.run_unit(partial(self._claim, room))
+                claimed = await self._writer.run_unit(partial(self._claim, room), isolated=False)
             except Unavailable:
                 self._look_at = now + min(self._longest_rest, round(_LONGEST_REST_SECONDS * 1e6))
                 return
@@ -267,7 +267,6 @@ class Scheduler:
         return Room(self._at_once - len(self._running), kinds, platforms, self._per_platform)
 
     def _claim(self, room: Room, connection: Connection) -> Claim:
-        listen(connection, self)  # again, for the connection may be a new one
         now = database_now(connection, self._clock)
         return claim(connection, room, secrets.token_hex(12), now, _LEASE_SECONDS)
 

@@ -8,6 +8,7 @@ installation itself. `migrations/` creates what stands here; a test compares the
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from sqlalchemy import (
     BigInteger,
@@ -23,6 +24,7 @@ from sqlalchemy import (
     UniqueConstraint,
     text,
 )
+from sqlalchemy.ext.compiler import compiles
 
 metadata = MetaData(
     naming_convention={
@@ -31,6 +33,13 @@ metadata = MetaData(
         "pk": "pk_%(table_name)s",
     }
 )
+
+
+@compiles(String, "postgresql")
+def _without_limit(_type: String, _compiler: Any, **_options: Any) -> str:
+    """SQLite does not hold a text to its length, so PostgreSQL must not: what one stores, the other does."""
+    return "TEXT"
+
 
 _Id = BigInteger().with_variant(Integer, "sqlite")
 

@@ -7,12 +7,18 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable, Sequence
-from typing import Any, TypeVar, cast
+from typing import Any, NamedTuple, TypeVar, cast
 
 from sqlalchemy import ClauseElement, Connection
 from sqlalchemy.sql.compiler import SQLCompiler
 
 T = TypeVar("T")
+
+
+class _Compiled(NamedTuple):
+    sql: str
+    names: Sequence[str]
+    fixed: dict[str, Any]
 
 
 class Statement:
@@ -25,13 +31,11 @@ class Statement:
         statement: With a `bindparam` for each value that a run gives. Lists can't be given.
     """
 
-    __slots__ = ("_fixed", "_names", "_sql", "_statement")
+    __slots__ = ("_compiled", "_statement")
 
     def __init__(self, statement: ClauseElement) -> None:
         self._statement = statement
-        self._sql = ""
-        self._names: Sequence[str] = ()
-        self._fixed: dict[str, Any] = {}
+        self._compiled: dict[str, _Compiled] = {}  # by the database's dialect
 
     def rows(self, connection: Connection, /, **values: Any) -> list[tuple[Any, ...]]:
         """All rows."""
@@ -46,17 +50,16 @@ class Statement:
         return int(self._run(connection, values).rowcount)
 
     def _run(self, connection: Connection, values: dict[str, Any]) -> Any:
-        if not self._sql:
-            self._compile(connection)
-        given = {**self._fixed, **values} if self._fixed else values
-        return run_sql(connection, self._sql, tuple([given[name] for name in self._names]))
+        compiled = self._compiled.get(connection.dialect.name) or self._compile(connection)
+        given = {**compiled.fixed, **values} if compiled.fixed else values
+        return run_sql(connection, compiled.sql, tuple([given[name] for name in compiled.names]))
 
-    def _compile(self, connection: Connection) -> None:
+    def _compile(self, connection: Connection) -> _Compiled:
         compiled = self._statement.compile(dialect=connection.dialect)
         assert isinstance(compiled, SQLCompiler)
-        self._names = compiled.positiontup or ()
-        self._fixed = {name: bind.value for name, bind in compiled.binds.items() if not bind.required}
-        self._sql = compiled.string
+        fixed = {name: bind.value for name, bind in compiled.binds.items() if not bind.required}
+        one = _Compiled(compiled.string, compiled.positiontup or (), fixed)
+        return self._compiled.setdefault(connection.dialect.name, one)
 
 
 def run_sql(connection: Connection, sql: str, values: tuple[Any, ...]) -> Any:

@@ -68,7 +68,7 @@ class Announcing(Protocol):
         """They are on disk. Runs in the event loop."""
 
 
-class _Single:
+class _Units:
     """Runs units of work one after the other."""
 
     def execute(self, connection: Connection, payloads: Sequence[Any]) -> Sequence[Any]:
@@ -78,7 +78,27 @@ class _Single:
         return
 
 
-_SINGLE = _Single()
+_ISOLATED = _Units()
+_LOCKING = _Units()  # those that lock what they read
+_UNITS = (_ISOLATED, _LOCKING)
+
+
+@dataclasses.dataclass(slots=True, eq=False)
+class _Lane:
+    """Writes that are committed one after the other, or a few side by side.
+
+    Attributes:
+        at_once: How many transactions at most.
+        largest: How many writes share one.
+        busy: How many transactions there are.
+        underway: How many writes are in them.
+    """
+
+    at_once: int
+    largest: int
+    queue: deque[_Write[Any, Any]] = dataclasses.field(default_factory=deque)
+    busy: int = 0
+    underway: int = 0
 
 
 class Writer:
@@ -94,9 +114,7 @@ class Writer:
         self._database = database
         self._health = health
         self._monotonic = monotonic
-        self._queue: deque[_Write[Any, Any]] = deque()
-        self._underway = 0  # writes in the database's thread
-        self._busy = False
+        self._lanes: dict[Merged[Any, Any] | None, _Lane] = {}
         self._closed = False
         self._finished = asyncio.Event()
         self._journal: Announcing | None = None
@@ -110,6 +128,11 @@ class Writer:
         """Where the writes go; for reading beside them."""
         return self._database
 
+    @property
+    def is_busy(self) -> bool:
+        """Whether anything is being written, or waits for it."""
+        return any(lane.busy for lane in self._lanes.values())
+
     def put(self, sort: Merged[P, R], payload: P) -> asyncio.Future[R]:
         """Queue a write; the future ends when it is on disk.
 
@@ -118,60 +141,82 @@ class Writer:
         """
         if self._closed:
             raise Unavailable("The server is shutting down.", retry_after_seconds=5)
-        if len(self._queue) >= _LONGEST_QUEUE:
+        lane = self._lane(sort)
+        if len(lane.queue) >= _LONGEST_QUEUE:
             raise Unavailable("Too many writes are waiting for the disk.", retry_after_seconds=5)
         loop = asyncio.get_running_loop()
         write = _Write(sort, payload, loop.create_future())
-        self._queue.append(write)
-        if not self._busy:
-            self._busy = True
-            loop.call_soon(self._next)  # with whatever else comes in this turn
+        lane.queue.append(write)
+        if lane.busy < lane.at_once:
+            lane.busy += 1
+            loop.call_soon(self._next, lane)  # with whatever else comes in this turn
         return write.done
 
-    async def run_unit(self, work: Callable[[Connection], T]) -> T:
+    def _lane(self, sort: Merged[Any, Any]) -> _Lane:
+        """The lane of a sort of writes: one for all where nothing can be written side by side anyway."""
+        at_once = self._database.units_at_once
+        key = None if at_once == 1 else sort
+        lane = self._lanes.get(key)
+        if lane is None:
+            # What one unit has locked must not wait for what another wants.
+            lane = _Lane(at_once, 1) if key in _UNITS else _Lane(1, _LARGEST_BATCH)
+            self._lanes[key] = lane
+        return lane
+
+    async def run_unit(self, work: Callable[[Connection], T], *, isolated: bool = True) -> T:
         """Run one unit of work in a transaction; returns when it is on disk.
 
         Args:
             work: Writes on the connection and returns a result. It runs in another thread, and may run again
                 after a rollback, so it must do nothing else.
+            isolated: See `Database.transact`.
 
         Raises:
             Unavailable: The database can't take it now. Nothing was stored.
             Exception: Whatever `work` raises. Nothing was stored.
         """
-        return await self.put(_SINGLE, work)
+        return await self.put(_ISOLATED if isolated else _LOCKING, work)
 
     def close(self) -> None:
         """Take nothing more; what waits is still written."""
         self._closed = True
-        if not self._busy:
-            self._finished.set()
+        self._finish()
 
     async def drained(self) -> None:
         """Wait, after `close`, until all is written."""
         await self._finished.wait()
 
-    def _next(self, endings: Sequence[_Ending] = ()) -> None:
+    def _finish(self) -> None:
+        if self._closed and not self.is_busy:
+            self._finished.set()
+
+    def _next(self, lane: _Lane, endings: Sequence[_Ending] = ()) -> None:
         """Hand what waits to the database's thread, and with it the endings of the last batch."""
-        # Under load half of what is under way, so that the loop has the other half to do during the commit.
-        most = max(_SMALL_BATCH, (len(self._queue) + self._underway) // 2)
-        batch = [self._queue.popleft() for _ in range(min(len(self._queue), most, _LARGEST_BATCH))]
-        self._underway = len(batch)
+        most = len(lane.queue)
+        if self._database.units_at_once == 1:
+            # Under load half of what is under way, so that the loop has the other half to do during the commit.
+            # A server elsewhere leaves the loop time enough, and each transaction costs it round trips.
+            most = max(_SMALL_BATCH, (most + lane.underway) // 2)
+        batch = [lane.queue.popleft() for _ in range(min(len(lane.queue), most, lane.largest))]
+        lane.underway = len(batch)
         untold = deque(endings)
-        if all(write.sort is _SINGLE for write in batch):
+        if all(write.sort in _UNITS for write in batch):
             _tell(untold)  # nothing is to do, or nobody knows how long it takes
         if not batch:
-            self._busy = False
-            if self._closed:
-                self._finished.set()
+            lane.busy -= 1
+            self._finish()
             return
         loop = asyncio.get_running_loop()
         if untold:
             loop.call_later(_LONGEST_UNTOLD_SECONDS, _tell, untold)
-        self._database.start(partial(self._write, loop, batch, untold))
+        self._database.start(partial(self._write, loop, lane, batch, untold))
 
     def _write(
-        self, loop: asyncio.AbstractEventLoop, batch: Sequence[_Write[Any, Any]], untold: deque[_Ending]
+        self,
+        loop: asyncio.AbstractEventLoop,
+        lane: _Lane,
+        batch: Sequence[_Write[Any, Any]],
+        untold: deque[_Ending],
     ) -> None:
         """Commit a batch, in the database's thread.
 
@@ -186,7 +231,7 @@ class Writer:
 
         endings = self._commit(batch, tell)
         tell()
-        loop.call_soon_threadsafe(self._next, endings)
+        loop.call_soon_threadsafe(self._next, lane, endings)
 
     def _commit(self, batch: Sequence[_Write[Any, Any]], executed: Callable[[], object]) -> list[_Ending]:
         """Write a batch in one transaction; returns how to tell it, for the loop.
@@ -214,7 +259,7 @@ class Writer:
 
         started = self._monotonic()
         try:
-            results, announced = self._database.transact(work)
+            results, announced = self._database.transact(work, isolated=_ISOLATED in sorts)
         except Unavailable as error:
             return [partial(self._away, batch, error)]
         except Exception as error:  # noqa: BLE001 - whatever it is belongs to the caller whose write raised it

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import LargeBinary, Table, insert, select
 
-from stores import Store, opened, stored_bytes
+from stores import Store, opened
 from tidings import schema
 from tidings.accounts import (
     effective_scopes,
@@ -31,6 +31,8 @@ from tidings.sessions import (
     find_sessions,
     sign_in,
 )
+
+pytestmark = pytest.mark.usefixtures("every_database")
 
 
 @pytest.fixture
@@ -206,11 +208,11 @@ async def test_an_invented_link_logs_nobody_in(store: Store, link: str):
     assert await signed_in(store, link) is None
 
 
-async def test_nothing_that_logs_in_is_stored(store: Store, tmp_path: Path):
+async def test_nothing_that_logs_in_is_stored(store: Store):
     anna = await store.add_user("anna")
     spent, unspent = await link_for(store, anna.id), await link_for(store, anna.id)
     session = await signed_in(store, spent)
-    content = stored_bytes(tmp_path)
+    content = await store.stored()
     assert digest(unspent) in content
     assert digest(session.value) in content
     for secret in (spent, unspent, session.value):

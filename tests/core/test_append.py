@@ -15,6 +15,8 @@ from tidings.jobs import request_job
 from tidings.journal import SqlJournal
 from tidings.schema import checkpoints, deliveries, jobs, to_stored
 
+pytestmark = pytest.mark.usefixtures("every_database")
+
 
 @pytest.fixture
 async def store(tmp_path: Path) -> AsyncIterator[Store]:
@@ -60,12 +62,7 @@ async def test_events_checkpoint_and_jobs_are_committed_together(store: Store) -
 
 @pytest.mark.parametrize("table", ["events", "checkpoints", "jobs", "deliveries"])
 async def test_if_any_part_can_not_be_stored_no_part_is(store: Store, table: str) -> None:
-    await store.write(
-        lambda connection: connection.exec_driver_sql(
-            f"CREATE TRIGGER refuse BEFORE INSERT ON {table} WHEN NEW.user_id = 1 "
-            "BEGIN SELECT RAISE(ABORT, 'no luck'); END"
-        )
-    )
+    await store.refuse(table, "user_id = 1")
 
     def item(user: UserId) -> Item:
         return Item(

@@ -19,6 +19,8 @@ from tidings.errors import Unavailable
 from tidings.health import Health
 from tidings.schema import budgets as table
 
+pytestmark = pytest.mark.usefixtures("every_database")
+
 DAY = 86_400.0
 
 

@@ -13,7 +13,7 @@ import pytest
 from commands import CONFIG, Commands, installed
 from tidings.append import Batch, Prepared
 from tidings.contracts import Item
-from tidings.database import Database
+from tidings.engines import open_database
 from tidings.event import Event, UserId
 from tidings.rows import prepare
 
@@ -34,7 +34,7 @@ def append(cli: Commands, events: Sequence[Event], user: int = 1) -> None:
     item = Item(user_id=UserId(user), events=events, via="webhook")
 
     async def run() -> None:
-        database = Database(f"sqlite+aiosqlite:///{cli.folder / 'tidings.db'}", synchronous="OFF")
+        database = open_database(f"sqlite+aiosqlite:///{cli.folder / 'tidings.db'}", synchronous="OFF")
         prepared = Prepared(item, [prepare(event) for event in events])
 
         def work(connection: object) -> None:

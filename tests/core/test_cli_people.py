@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from commands import Commands, installed
-from tidings.database import ServerLock
+from tidings.serverlock import ServerLock
 
 LINK = re.compile(r"http://127\.0\.0\.1:0/login/[\w-]{43}")
 

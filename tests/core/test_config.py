@@ -276,14 +276,30 @@ def test_the_shipped_file_needs_nothing_in_the_environment_and_says_the_defaults
         "client_secret": None,
     }
     defaults = Settings(database=loaded.database)
+    defaults._folder = SHIPPED.parent
     assert loaded.model_copy(update={"plugins": ()}) == defaults
     assert loaded.database_path == SHIPPED.parent / "tidings.db"
+
+
+def test_with_postgresql_the_keys_lie_beside_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "config.yaml"
+    path.write_text("database: postgresql+asyncpg://me:canary@db/tidings\n")
+    loaded = load(path, {})
+    assert not loaded.is_sqlite
+    assert loaded.database_path.parent == tmp_path
+
+
+def test_postgresql_without_its_driver_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    assert problems("database: postgresql+asyncpg://me:canary@db/tidings\n") == [
+        "config.yaml:1:11: database: PostgreSQL needs its driver. Run: pip install 'tidings[cluster]'."
+    ]
 
 
 def test_every_key_is_in_the_shipped_file_and_works_when_its_comment_sign_is_removed() -> None:
     text = re.sub(r"^( +)# ( *[a-z_]+:( .*)?)$", r"\1\2", SHIPPED.read_text("utf-8"), flags=re.MULTILINE)
     loaded = settings(text, TIDINGS_JWT_SECRET="x" * 32, TIDINGS_SCRAPE_TOKEN="y")
-    for name in Settings.model_fields.keys() - {"database", "plugins"}:
+    for name in Settings.model_fields.keys() - {"database", "database_api", "plugins"}:
         section = getattr(loaded, name)
         assert section.model_fields_set == set(type(section).model_fields), name
     assert loaded.auth.jwt is not None

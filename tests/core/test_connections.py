@@ -43,6 +43,8 @@ from tidings.schema import (
 )
 from tidings.watching import pace
 
+pytestmark = pytest.mark.usefixtures("every_database")
+
 OCTO = Account("583231", "octo", "https://img.example/1", "https://p.example/octo", ("installation:5",))
 
 

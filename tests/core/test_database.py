@@ -16,10 +16,12 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import IntegrityError
 
 from stores import Store, opened
-from tidings import database as database_module
-from tidings.database import Database, LookUp, ServerLock, look_up
+from tidings import sqlite as sqlite_module
+from tidings.engines import open_database
 from tidings.errors import Conflict, Unavailable
+from tidings.rowsets import LookUp, look_up
 from tidings.schema import deliveries, events, journals, seen
+from tidings.serverlock import ServerLock
 
 
 @pytest.fixture
@@ -29,7 +31,7 @@ async def store(tmp_path: Path) -> AsyncIterator[Store]:
 
 
 async def test_the_writer_syncs_every_commit_and_readers_see_a_snapshot(tmp_path: Path) -> None:
-    database = Database(f"sqlite+aiosqlite:///{tmp_path / 'a.db'}")
+    database = open_database(f"sqlite+aiosqlite:///{tmp_path / 'a.db'}")
     try:
         for run in (database.write, database.read):
             pragmas = await run(
@@ -62,7 +64,7 @@ async def test_a_write_takes_the_lock_at_its_beginning(store: Store) -> None:
 async def test_a_lock_that_another_process_keeps_is_unavailable(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(database_module._CONNECT_ARGS, "timeout", 0.05)
+    monkeypatch.setitem(sqlite_module._CONNECT_ARGS, "timeout", 0.05)
     async with opened(tmp_path) as store:
         other = sqlite3.connect(store.database.path, isolation_level=None)
         try:
@@ -87,7 +89,7 @@ async def test_a_statements_own_failure_is_not_the_databases(store: Store) -> No
 async def test_a_file_that_is_no_database_is_unavailable(tmp_path: Path) -> None:
     path = tmp_path / "a.db"
     path.write_bytes(b"this is no database" * 1000)
-    database = Database(f"sqlite+aiosqlite:///{path}")
+    database = open_database(f"sqlite+aiosqlite:///{path}")
     try:
         for run in (database.read, database.write):
             with pytest.raises(Unavailable):
@@ -169,7 +171,7 @@ def test_a_second_server_is_refused_and_told_who_holds_the_lock(tmp_path: Path) 
 
 def test_the_lock_of_a_killed_server_is_free(tmp_path: Path) -> None:
     script = (
-        "import sys, os, signal; from pathlib import Path; from tidings.database import ServerLock\n"
+        "import sys, os, signal; from pathlib import Path; from tidings.serverlock import ServerLock\n"
         "lock = ServerLock(Path(sys.argv[1])); lock.acquire(); os.kill(os.getpid(), signal.SIGKILL)"
     )
     path = tmp_path / "tidings.db"

@@ -26,6 +26,8 @@ from tidings.keys import KeyRing
 from tidings.schema import grants, jobs, to_stored
 from tidings.vault import Vault
 
+pytestmark = pytest.mark.usefixtures("every_database")
+
 VAULT = Vault(KEYS)
 DAY = 86_400.0
 FIRST = TokenSet("planted-access", "planted-refresh", 3600.0)

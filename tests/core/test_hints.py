@@ -16,6 +16,8 @@ from tidings.hints import read_hints
 from tidings.jobs import SYNC, request_job
 from tidings.schema import connection_addresses, to_stored
 
+pytestmark = pytest.mark.usefixtures("every_database")
+
 
 class Prompted(Pushing):
     """Remembers what its polls were asked to look at, and can be interrupted by a further hint."""

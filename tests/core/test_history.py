@@ -15,6 +15,8 @@ from tidings.event import UserId
 from tidings.history import History
 from tidings.schema import attempts
 
+pytestmark = pytest.mark.usefixtures("every_database")
+
 ALICE = UserId(1)
 
 

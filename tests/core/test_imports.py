@@ -39,7 +39,19 @@ SHARED = {"tidings_google"}
 
 # Each module may import at run time those of its own layer and of the layers before it.
 LAYERS = [
-    {"", "errors", "durations", "schema", "statements", "asgi", "clock", "fields", "metrics", "rhythm"},
+    {
+        "",
+        "errors",
+        "durations",
+        "schema",
+        "statements",
+        "rowsets",
+        "asgi",
+        "clock",
+        "fields",
+        "metrics",
+        "rhythm",
+    },
     {"event", "addresses", "secret", "yamlfile", "selection", "credentials", "keys", "websocket"},
     {"discretion"},
     {"connecting", "deliveries", "exchange", "items", "logs"},
@@ -52,6 +64,12 @@ LAYERS = [
     {"advice"},
     {
         "database",
+        "sqlite",
+        "postgres",
+        "apilogin",
+        "rowsecurity",
+        "engines",
+        "serverlock",
         "facts",
         "lookups",
         "migrate",
@@ -64,6 +82,7 @@ LAYERS = [
         "oauth",
         "sealed",
     },
+    {"nodekeys"},
     {"writer", "append", "journal", "jobs", "hints", "leases", "retries"},
     {
         "accounts",
@@ -107,7 +126,7 @@ LAYERS = [
         "parking",
     },
     {"decisions"},
-    {"monitor", "leaving"},
+    {"monitor", "leaving", "copying"},
     {"upkeep", "pulling", "wishes"},
     {"services"},
     {"api", "app", "bootstrap", "runtime"},

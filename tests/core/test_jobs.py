@@ -17,6 +17,8 @@ from tidings.journal import SqlJournal
 from tidings.leases import Ending, Room, claim, end, extend, release, spread
 from tidings.schema import jobs, to_stored
 
+pytestmark = pytest.mark.usefixtures("every_database")
+
 SECOND = 1_000_000
 EVERYTHING = Room(1000, {"sync": 1000, "refresh": 1000}, {}, 1000)
 
@@ -256,6 +258,7 @@ async def test_spreading_keeps_a_steady_pace_within_the_longest_time(store: Stor
     await store.write(work)
 
 
+@pytest.mark.usefixtures("sqlite_alone")
 async def test_claims_and_ends_find_their_rows_by_an_index(store: Store) -> None:
     statements: list[str] = []
 

@@ -15,6 +15,8 @@ from tidings.journal import SqlJournal
 from tidings.retention import Policy, Retention
 from tidings.selection import TypeSelection
 
+pytestmark = pytest.mark.usefixtures("every_database")
+
 
 def event(number: int, *, type_: str = "com.x.a", platform: str = "x") -> Event:
     return Event(id=f"x:{number}", type=type_, source="//x", platform=platform, data={"title": f"{number}"})
@@ -99,12 +101,7 @@ async def test_an_item_for_nobody_fails_alone(scene: Scene) -> None:
 
 
 async def test_an_item_that_the_database_refuses_fails_alone(scene: Scene) -> None:
-    await scene.store.write(
-        lambda connection: connection.exec_driver_sql(
-            "CREATE TRIGGER refuse BEFORE INSERT ON events WHEN NEW.id = 'x:13' "
-            "BEGIN SELECT RAISE(ABORT, 'no luck'); END"
-        )
-    )
+    await scene.store.refuse("events", "id = 'x:13'")
     results = await asyncio.gather(
         *[scene.journal.append(item(scene.user, number)) for number in range(10, 17)], return_exceptions=True
     )

@@ -8,6 +8,7 @@ import pytest
 from sqlalchemy import Connection, inspect
 
 from tidings.database import Database
+from tidings.engines import open_database
 from tidings.errors import Conflict
 from tidings.migrate import current, ensure_schema, revisions
 from tidings.schema import metadata
@@ -15,7 +16,7 @@ from tidings.schema import metadata
 
 @pytest.fixture
 async def database(tmp_path: Path) -> AsyncIterator[Database]:
-    database = Database(f"sqlite+aiosqlite:///{tmp_path / 'folder' / 'tidings.db'}", synchronous="OFF")
+    database = open_database(f"sqlite+aiosqlite:///{tmp_path / 'folder' / 'tidings.db'}", synchronous="OFF")
     yield database
     await database.close()
 
@@ -51,7 +52,7 @@ async def test_migrations_make_the_very_tables_that_the_schema_names(
     database: Database, tmp_path: Path
 ) -> None:
     assert await ensure_schema(database)
-    wanted = Database(f"sqlite+aiosqlite:///{tmp_path / 'wanted.db'}", synchronous="OFF")
+    wanted = open_database(f"sqlite+aiosqlite:///{tmp_path / 'wanted.db'}", synchronous="OFF")
     try:
         await wanted.write(metadata.create_all)
         assert await database.read(_shape) == await wanted.read(_shape)

@@ -33,6 +33,8 @@ from tidings.push_subscriptions import (
 from tidings.schema import jobs, push_subscriptions, to_stored
 from tidings.vault import Vault, VaultError
 
+pytestmark = pytest.mark.usefixtures("every_database")
+
 VAULT = Vault(KeyRing({"k": b"k" * 32}))
 START = Cursor("e", 5)
 

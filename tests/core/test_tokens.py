@@ -25,6 +25,8 @@ from tidings.tokens import AccessToken
 from tidings.vault import Vault
 from tidings.writer import Writer
 
+pytestmark = pytest.mark.usefixtures("every_database")
+
 DAY = 86_400.0
 
 

@@ -25,6 +25,8 @@ from tidings.schema import grants, oauth_states, platform_webhooks, provisions, 
 from tidings.sealed import SEALED, SealedColumn, require_keys, reseal, secrets_by_key, secrets_exist
 from tidings.vault import Vault, VaultError
 
+pytestmark = pytest.mark.usefixtures("every_database")
+
 OLD, NEW = b"o" * 32, b"n" * 32
 OLD_VAULT = Vault(KeyRing({"old": OLD}))
 BOTH = Vault(KeyRing({"new": NEW, "old": OLD}))

@@ -170,7 +170,7 @@ async def test_a_database_that_is_away_fails_all_and_heals(store: Store, tmp_pat
     def fill(connection: Connection) -> None:
         connection.exec_driver_sql("INSERT INTO written VALUES (?)", (big,))
 
-    units = [store.writer.put(sort, 1), store.writer.put(writer_module._SINGLE, fill)]
+    units = [store.writer.put(sort, 1), store.writer.put(writer_module._ISOLATED, fill)]
     results = await asyncio.gather(*units, return_exceptions=True)
     assert [type(result) for result in results] == [Unavailable, Unavailable]
     assert "full" in str(results[0])

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+import stores
 from tidings.testing.server import LiveServer, live_server
 
 CONFIG = """\
@@ -31,7 +32,7 @@ def config() -> str:
 
 @pytest.fixture
 async def server(tmp_path: Path) -> AsyncIterator[LiveServer]:
-    async with live_server(tmp_path, CONFIG) as running:
+    async with stores.live(tmp_path, CONFIG) as running:
         yield running
         assert _defects(running) == []
 

@@ -8,6 +8,8 @@ import deliveries
 from tidings.testing.server import LiveServer
 from tidings.testing.streams import open_stream
 
+pytestmark = pytest.mark.usefixtures("every_database")
+
 
 async def test_two_users_never_see_each_others_events_on_streams_or_pages(server: LiveServer) -> None:
     tokens, hooks = {}, {}

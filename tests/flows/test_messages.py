@@ -16,6 +16,8 @@ from tidings.schema import broadcasts, events, users
 from tidings.testing.server import LiveServer, live_server
 from tidings.testing.streams import open_stream
 
+pytestmark = pytest.mark.usefixtures("every_database")
+
 _numbers = itertools.count()
 
 

@@ -4,9 +4,15 @@ import asyncio
 import json
 from collections import Counter
 
+import pytest
+from sqlalchemy import delete
+
 import deliveries
+from tidings.schema import journals
 from tidings.testing.server import LiveServer
 from tidings.testing.streams import open_stream
+
+pytestmark = pytest.mark.usefixtures("every_database")
 
 
 async def test_the_same_delivery_fifty_times_at_once_is_one_event(server: LiveServer) -> None:
@@ -85,7 +91,7 @@ async def test_one_removed_user_fails_nobody_else_in_the_batch(server: LiveServe
     assert (await deliveries.send(server.client, gone, deliveries.push(0))).status_code == 200  # cached
     # The journal goes first, as in the moment before caches learn that the user is gone.
     await server.services.writer.run_unit(
-        lambda connection: connection.exec_driver_sql("DELETE FROM journals WHERE user_id = ?", (ghost.id,))
+        lambda connection: connection.execute(delete(journals).where(journals.c.user_id == ghost.id))
     )
     answers = await asyncio.gather(
         *[

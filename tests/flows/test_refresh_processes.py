@@ -1,4 +1,4 @@
-"""One redemption a token, among tasks and processes, on real sockets and one SQLite file; also if they are killed."""
+"""One redemption a token, among tasks and processes, on real sockets and one database; also if they are killed."""
 
 import asyncio
 import dataclasses
@@ -7,6 +7,7 @@ import signal
 import sys
 from collections import Counter
 from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs
@@ -17,12 +18,16 @@ from sqlalchemy import select
 import refresh_process
 import refreshes
 from refresh_process import Orders
+from stores import placed
 from tidings import schema
 from tidings.accounts import add_user
 from tidings.clock import SystemClock
 from tidings.database import Database
+from tidings.engines import open_database
 from tidings.grants import Grant, find_grant
 from tidings.redemptions import LEASE_SECONDS, PATIENCE_SECONDS
+
+pytestmark = pytest.mark.usefixtures("every_database")
 
 PROCESSES = 4
 CALLERS = 50
@@ -33,14 +38,14 @@ ROUNDS = 5
 class Platform:
     """A provider with rotating single-use tokens behind a real HTTP server, and a grant that it gave."""
 
-    folder: Path
+    database_url: str
     url: str
     grant_id: str
     database: Database
     endpoint: refreshes.Endpoint
 
     def orders(self, **more: Any) -> Orders:
-        return Orders(str(self.folder), f"{self.url}/token", self.grant_id, **more)
+        return Orders(self.database_url, f"{self.url}/token", self.grant_id, **more)
 
     async def run(self, **more: Any) -> dict[str, Any]:
         """Run a process to its end; what it said."""
@@ -83,18 +88,20 @@ async def platform(tmp_path: Path) -> AsyncIterator[Platform]:
         await writer.drain()
         writer.close()
 
-    database = Database(f"sqlite+aiosqlite:///{tmp_path / 'tidings.db'}")
-    await database.write(schema.metadata.create_all)
+    stack = AsyncExitStack()
+    database_url = await stack.enter_async_context(placed(tmp_path))
+    database = open_database(database_url)
     now = clock.now()
     user = await database.write(lambda sql: add_user(sql, name="alice", is_admin=False, now=now))
     grant = await database.write(lambda sql: refreshes.saved(sql, user.id, endpoint.first(), clock))
     server = await asyncio.start_server(serve, "127.0.0.1", 0)
     host, port = server.sockets[0].getsockname()
     try:
-        yield Platform(tmp_path, f"http://{host}:{port}", grant.id, database, endpoint)
+        yield Platform(database_url, f"http://{host}:{port}", grant.id, database, endpoint)
     finally:
         server.close()
         await database.close()
+        await stack.aclose()
 
 
 async def test_fifty_callers_in_each_of_four_processes_redeem_each_token_once(platform: Platform) -> None:

@@ -9,6 +9,8 @@ from tidings.retention import Policy, Retention
 from tidings.testing.server import Hook, LiveServer, live_server
 from tidings.testing.streams import open_stream
 
+pytestmark = pytest.mark.usefixtures("every_database")
+
 
 async def _push(server: LiveServer, hook: Hook, *serials: int) -> None:
     for serial in serials:

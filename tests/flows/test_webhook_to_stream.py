@@ -5,10 +5,14 @@ import json
 from datetime import UTC, datetime
 from urllib.parse import quote
 
+import pytest
+
 import deliveries
 from tidings.contracts import Keys
 from tidings.testing.server import LiveServer
 from tidings.testing.streams import open_stream
+
+pytestmark = pytest.mark.usefixtures("every_database")
 
 
 async def test_a_signed_webhook_is_a_line_on_the_stream(server: LiveServer) -> None:

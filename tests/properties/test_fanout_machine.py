@@ -8,6 +8,7 @@ import tempfile
 from contextlib import AsyncExitStack
 from pathlib import Path
 
+import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
@@ -245,6 +246,7 @@ class FanoutMachine(RuleBasedStateMachine):
             watcher.check(self.types[watcher.user], self.floors[watcher.user], complete=False)
 
 
+@pytest.mark.usefixtures("every_database")
 def test_every_stream_gets_exactly_its_events_in_order_once() -> None:
     run_state_machine_as_test(
         FanoutMachine, settings=settings(max_examples=examples(15), stateful_step_count=30, deadline=None)

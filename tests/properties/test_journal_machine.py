@@ -5,20 +5,22 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import tempfile
+from contextlib import AsyncExitStack
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import pytest
 import structlog
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
 
+import stores
 from examples import examples
-from tidings import schema
+from stores import placed, with_our_clock
 from tidings.accounts import add_user
 from tidings.contracts import DeliveryKey, Item
-from tidings.database import Database
 from tidings.event import OLDEST, Cursor, Event, UserId
 from tidings.health import Health
 from tidings.journal import SqlJournal
@@ -78,13 +80,14 @@ class JournalMachine(RuleBasedStateMachine):
         self.runner = asyncio.Runner()
         self.folder = tempfile.TemporaryDirectory()
         self.clock = FakeClock()
+        self.place = AsyncExitStack()
+        self.url = self.runner.run(self.place.enter_async_context(placed(Path(self.folder.name))))
+        self.users: list[UserId] = []
         self.runner.run(self.open())
         self.models = {user: Model(self.runner.run(self.epoch(user))) for user in self.users}
 
     async def open(self) -> None:
-        path = Path(self.folder.name) / "tidings.db"
-        is_new = not path.exists()
-        self.database = Database(f"sqlite+aiosqlite:///{path}", synchronous="OFF")
+        self.database = with_our_clock(self.url)
         self.writer = Writer(
             self.database, Health(self.clock, _drop).component("database"), self.clock.monotonic
         )
@@ -93,8 +96,7 @@ class JournalMachine(RuleBasedStateMachine):
         self.journal.on_commit(
             lambda entries, _seconds: self.told.extend((e.user_id, e.cursor.seq, e.id) for e in entries)
         )
-        if is_new:
-            await self.database.write(schema.metadata.create_all)
+        if not self.users:
             now = self.clock.now()
             self.users = [
                 (
@@ -117,6 +119,7 @@ class JournalMachine(RuleBasedStateMachine):
 
     def teardown(self) -> None:
         self.runner.run(self.shut())
+        self.runner.run(self.place.aclose())
         self.runner.close()
         self.folder.cleanup()
 
@@ -262,7 +265,11 @@ def _type(id_: str) -> str:
     return "odd" if sum(id_.encode()) % 2 else "even"
 
 
+@pytest.mark.usefixtures("every_database")
 def test_the_journal_does_what_its_model_does() -> None:
     run_state_machine_as_test(
-        JournalMachine, settings=settings(max_examples=examples(20), stateful_step_count=25, deadline=None)
+        JournalMachine,
+        settings=settings(
+            max_examples=examples(20 if stores.server is None else 8), stateful_step_count=25, deadline=None
+        ),
     )

@@ -19,8 +19,8 @@ from examples import examples
 from tidings import schema
 from tidings.accounts import add_user
 from tidings.contracts import Item, Principal
-from tidings.database import Database
 from tidings.devices import Admitted, Device, Fate, News, Pushed, Pushes
+from tidings.engines import open_database
 from tidings.event import Event, UserId
 from tidings.fanout import Fanout
 from tidings.health import Health
@@ -109,7 +109,7 @@ class PushMachine(RuleBasedStateMachine):
     async def begin(self) -> None:
         self.clock = FakeClock()
         self.transport = Scripted(self.clock)
-        self.database = Database(
+        self.database = open_database(
             f"sqlite+aiosqlite:///{Path(self.folder.name) / 'tidings.db'}", synchronous="OFF"
         )
         await self.database.write(schema.metadata.create_all)

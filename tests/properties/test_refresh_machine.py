@@ -27,10 +27,11 @@ from sqlalchemy import select
 import refreshes
 from examples import examples
 from refreshes import answered, not_sent, saved
+from stores import is_working
 from tidings import schema
 from tidings.accounts import add_user
 from tidings.connecting import Answer, TokenSet
-from tidings.database import Database
+from tidings.engines import open_database
 from tidings.errors import AuthExpired, Unavailable
 from tidings.grants import NEEDS_REAUTH
 from tidings.health import Health
@@ -122,7 +123,7 @@ class RefreshMachine(RuleBasedStateMachine):
 
     async def open(self) -> None:
         path = Path(self.folder.name) / "tidings.db"
-        self.database = Database(f"sqlite+aiosqlite:///{path}", synchronous="OFF")
+        self.database = open_database(f"sqlite+aiosqlite:///{path}", synchronous="OFF")
         await self.database.write(schema.metadata.create_all)
         now = self.clock.now()
         user = await self.database.write(lambda sql: add_user(sql, name="alice", is_admin=False, now=now))
@@ -346,9 +347,7 @@ class RefreshMachine(RuleBasedStateMachine):
         still = 0
         async with asyncio.timeout(20):
             while still < 20:  # turns of the loop in which nothing goes on in another thread
-                busy = self.database._reading or any(
-                    one.writer._queue or one.writer._busy for one in self.processes
-                )
+                busy = is_working(self.database) or any(one.writer.is_busy for one in self.processes)
                 still = 0 if busy else still + 1
                 await asyncio.sleep(0)
         for task in [one for one in self.callers if one.done()]:

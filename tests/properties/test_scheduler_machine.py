@@ -7,11 +7,14 @@ import dataclasses
 import itertools
 import tempfile
 from collections.abc import Callable, Coroutine
+from contextlib import AsyncExitStack
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from random import Random
 from typing import Any
 
+import pytest
 import structlog
 from hypothesis import settings
 from hypothesis import strategies as st
@@ -23,11 +26,11 @@ from hypothesis.stateful import (
 )
 from sqlalchemy import Connection, select
 
+import stores
 from examples import examples
-from tidings import schema
+from stores import at_rest, placed, with_our_clock
 from tidings.accounts import add_user
 from tidings.contracts import Checkpoint, Item, JobRequest
-from tidings.database import Database
 from tidings.errors import AuthExpired, Unavailable
 from tidings.event import Event, UserId
 from tidings.health import Health
@@ -57,12 +60,12 @@ class Run:
 class Node:
     """One process: its own connections, writer and scheduler."""
 
-    def __init__(self, path: Path, clock: FakeClock, machine: SchedulerMachine, seed: int) -> None:
+    def __init__(self, url: str, clock: FakeClock, machine: SchedulerMachine, seed: int) -> None:
         self.machine = machine
         self.clock = clock
         self.seed = seed
         self.is_stalled = False
-        self.database = Database(f"sqlite+aiosqlite:///{path}", synchronous="OFF")
+        self.database = with_our_clock(url)
         health = Health(clock, _drop).component("database")
         self.writer = Writer(self.database, health, clock.monotonic)
         self.journal = SqlJournal(self.database, self.writer, clock)
@@ -108,12 +111,14 @@ class SchedulerMachine(RuleBasedStateMachine):
         self.serials = itertools.count(1)
         self.stored: set[str] = set()  # ids of events that must be there, and no others
         self.autopilot = False
+        self.place = AsyncExitStack()
         self.runner.run(self.open())
 
     async def open(self) -> None:
-        path = Path(self.folder.name) / "tidings.db"
-        self.nodes = [Node(path, self.clock, self, seed) for seed in (1, 2)]
-        await self.nodes[0].database.write(schema.metadata.create_all)
+        url = await self.place.enter_async_context(placed(Path(self.folder.name)))
+        self.nodes = [Node(url, self.clock, self, seed) for seed in (1, 2)]
+        if stores.server is not None:
+            self.clock.join(partial(at_rest, *[node.database for node in self.nodes]))
         now = self.clock.now()
         await self.nodes[0].database.write(
             lambda connection: add_user(connection, name="alice", is_admin=False, now=now)
@@ -127,6 +132,7 @@ class SchedulerMachine(RuleBasedStateMachine):
             self.runner.run(self.drain())
         finally:
             self.runner.run(self.shut())
+            self.runner.run(self.place.aclose())
             self.runner.close()
             self.folder.cleanup()
 
@@ -338,7 +344,11 @@ class SchedulerMachine(RuleBasedStateMachine):
         assert self.runner.run(self.nodes[0].database.read(read)) == (self.stored, self.stored)
 
 
+@pytest.mark.usefixtures("every_database")
 def test_jobs_are_neither_lost_nor_run_twice_at_once() -> None:
     run_state_machine_as_test(
-        SchedulerMachine, settings=settings(max_examples=examples(15), stateful_step_count=40, deadline=None)
+        SchedulerMachine,
+        settings=settings(
+            max_examples=examples(15 if stores.server is None else 5), stateful_step_count=40, deadline=None
+        ),
     )

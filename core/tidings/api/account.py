@@ -91,7 +91,9 @@ def operations(services: Services) -> list[Operation]:
         return JSONResponse({"ticket": text, "expires_in": seconds}, headers={"cache-control": "no-store"})
 
     async def tokens(_request: Request, principal: Principal) -> Response:
-        found = await services.database.read(lambda connection: list_tokens(connection, principal.user_id))
+        found = await services.database.read(
+            partial(list_tokens, user_id=principal.user_id), user_id=principal.user_id
+        )
         return JSONResponse({"tokens": [_shown(token) for token in found]})
 
     async def new_token(request: Request, principal: Principal) -> Response:

@@ -24,7 +24,7 @@ from tidings.connectors import Connector, Polls, Receives, Registers
 from tidings.consent import missing_scopes
 from tidings.contracts import Principal
 from tidings.errors import Rejected
-from tidings.grants import Grant, find_grant
+from tidings.grants import Grant, show_grant
 from tidings.history import Attempt
 from tidings.jobs import NEVER
 from tidings.leaving import begin_leaving
@@ -48,6 +48,15 @@ class NewSettings(msgspec.Struct, forbid_unknown_fields=True):
     settings: dict[str, Any]
 
 
+_HOOK = [
+    platform_webhooks.c[name]
+    for name in (
+        *("id", "target", "upstream", "state", "problem"),
+        *("expires_at", "verified_at", "checked_at", "last_delivery_at"),
+    )
+]
+
+
 class _Handlers:
     """What the operations do."""
 
@@ -63,7 +72,7 @@ class _Handlers:
                 found[connection.platform] = found.get(connection.platform, 0) + 1
             return found
 
-        counted = await self._services.database.read(count)
+        counted = await self._services.database.read(count, user_id=principal.user_id)
         return JSONResponse(
             {
                 "platforms": [
@@ -85,20 +94,21 @@ class _Handlers:
             return [_shown(sql, connection) for connection in found]
 
         await self._services.upkeep.syncing.flush()
-        return JSONResponse({"connections": await self._services.database.read(read)})
+        found = await self._services.database.read(read, user_id=principal.user_id)
+        return JSONResponse({"connections": found})
 
     async def one(self, request: Request, principal: Principal) -> Response:
         """One, with its details."""
 
         def read(sql: Sql) -> tuple[dict[str, Any], Connection, Grant]:
             connection = find_connection(sql, request.path_params["id"], user_id=principal.user_id)
-            grant = find_grant(sql, connection.grant_id)
+            grant = show_grant(sql, connection.grant_id)
             details = _details(sql, self._services, connection, grant)
             return {**_shown(sql, connection), **details}, connection, grant
 
         services = self._services
         await services.upkeep.syncing.flush()
-        answer, connection, grant = await services.database.read(read)
+        answer, connection, grant = await services.database.read(read, user_id=principal.user_id)
         attempts = [
             *await services.upkeep.history.last(connection.user_id, connection.id),
             *await services.upkeep.history.last(connection.user_id, grant.id),  # its refreshes
@@ -271,7 +281,7 @@ def _details(sql: Sql, services: Services, connection: Connection, grant: Grant)
     connector = next((one for one in services.connectors if one.platform == connection.platform), None)
     missing = missing_scopes(connector, grant.scopes) if isinstance(connector, Connects) else ()
     hooks = sql.execute(
-        select(platform_webhooks)
+        select(*_HOOK)
         .where(platform_webhooks.c.connection_id == connection.id)
         .order_by(platform_webhooks.c.target)
     )

@@ -16,7 +16,7 @@ from tidings.contracts import Principal
 from tidings.errors import NotFound, Rejected
 from tidings.presence import HOLDS_SECONDS
 from tidings.push_rules import Rules, find_rules, set_rules
-from tidings.push_subscriptions import PushSubscription, list_subscriptions, remove_subscription
+from tidings.push_subscriptions import PushSubscription, remove_subscription, show_subscriptions
 from tidings.pushing import Pushing
 from tidings.services import Services
 
@@ -125,7 +125,9 @@ class _Handlers:
         )
 
     async def devices(self, _request: Request, principal: Principal) -> Response:
-        found = await self._services.database.read(partial(list_subscriptions, users=[principal.user_id]))
+        found = await self._services.database.read(
+            partial(show_subscriptions, user_id=principal.user_id), user_id=principal.user_id
+        )
         now = self._services.clock.now()
         return JSONResponse(
             {
@@ -162,7 +164,9 @@ class _Handlers:
         return JSONResponse({"outcome": pushed.fate.value, "status": pushed.status, "detail": pushed.detail})
 
     async def rules(self, _request: Request, principal: Principal) -> Response:
-        rules = await self._services.database.read(partial(find_rules, user_id=principal.user_id))
+        rules = await self._services.database.read(
+            partial(find_rules, user_id=principal.user_id), user_id=principal.user_id
+        )
         return JSONResponse(msgspec.to_builtins(rules))
 
     async def set_rules(self, request: Request, principal: Principal) -> Response:

@@ -17,7 +17,7 @@ from tidings.api.openapi import describe
 from tidings.api.operation import Operation
 from tidings.asgi import header
 from tidings.contracts import Receives
-from tidings.database import size_bytes
+from tidings.engines import size_bytes
 from tidings.errors import TidingsError, Unavailable
 from tidings.pushing import Pushing
 from tidings.services import Services

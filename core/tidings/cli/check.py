@@ -16,7 +16,7 @@ from tidings.cli.installation import Installation
 from tidings.cli.output import complain, note, say, say_table
 from tidings.cli.rehearsal import Rehearsal, rehearse
 from tidings.config import Settings
-from tidings.database import Database
+from tidings.engines import configured, is_missing
 from tidings.errors import ConfigError
 from tidings.keys import load_vault_keys
 from tidings.migrate import current, revisions
@@ -39,7 +39,7 @@ def command(installation: Installation) -> None:
     rows = [
         ("listens on", f"{server.host}, {f'port {server.port}' if server.port else 'any free port'}"),
         ("public URL", server.public_url),
-        ("database", f"{settings.database_path} ({database})"),
+        ("database", f"{configured(settings).place} ({database})"),
     ]
     rows += [(plugin.kind, f"{plugin.name} ({plugin.distribution})") for plugin in rehearsal.loaded.plugins]
     say_table(("what", "value"), rows)
@@ -59,7 +59,7 @@ async def _look(settings: Settings) -> tuple[str, set[str] | None]:
     Raises:
         ConfigError: It is newer than this version, or its keys can't be used.
     """
-    if not settings.database_path.exists():
+    if is_missing(settings):
         return "the first start makes it", None
 
     def work(connection: Connection) -> tuple[str, set[str] | None, bool]:
@@ -68,14 +68,14 @@ async def _look(settings: Settings) -> tuple[str, set[str] | None]:
             return "empty; the first start makes its tables", None, False
         if found not in known:
             raise ConfigError(
-                f"{settings.database_path}: the database has schema {found}, and this version of "
+                f"{configured(settings).place}: the database has schema {found}, and this version of "
                 f"tidings knows up to {known[-1]}. Install the version that wrote it, or a newer one."
             )
         state = f"schema {found}" + ("" if found == known[-1] else f", to be upgraded to {known[-1]}")
         platforms = {one.platform for one in list_registrations(connection)}
         return state, platforms, secrets_exist(connection)
 
-    database = Database(settings.database)
+    database = configured(settings)
     try:
         state, platforms, sealed = await database.read(work)
     finally:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from typing import Any
 
 import click
@@ -10,14 +11,19 @@ from sqlalchemy import Connection, func, select, update
 
 from tidings.accounts import new_epoch
 from tidings.cli.installation import Installation
-from tidings.cli.output import complain, readable_size, say, say_json, say_table
+from tidings.cli.output import complain, hint, readable_size, say, say_json, say_table
 from tidings.cli.rehearsal import SILENT
-from tidings.database import Database, integrity_problems, size_bytes
-from tidings.errors import Conflict
+from tidings.config import database_url
+from tidings.copying import copy
+from tidings.engines import configured, integrity_problems, open_database, size_bytes
+from tidings.errors import Conflict, NotFound
 from tidings.health import Health
+from tidings.keys import push_key_path, session_key_path, vault_key_path
 from tidings.migrate import current, ensure_schema
 from tidings.retention import Policy, Retention
 from tidings.schema import journals, users
+from tidings.serverlock import ServerLock
+from tidings.sqlite import SqliteDatabase
 from tidings.writer import Writer
 
 
@@ -32,7 +38,7 @@ def upgrade(installation: Installation) -> None:
     """Create the tables, or bring them to this version. `tidings serve` does so by itself."""
 
     async def run() -> tuple[bool, str | None]:
-        database = Database(installation.settings.database)
+        database = configured(installation.settings)
         try:
             return await ensure_schema(database), await database.read(current)
         finally:
@@ -52,7 +58,7 @@ def info(installation: Installation, as_json: bool) -> None:
         # A journal has no holes, so this is exact, and a million events need not be counted.
         events = select(func.coalesce(func.sum(journals.c.head - journals.c.floor), 0))
         return {
-            "path": str(installation.settings.database_path),
+            "path": configured(installation.settings).place,
             "size_bytes": size_bytes(connection),
             "revision": current(connection),
             "users": connection.execute(select(func.count()).select_from(users)).scalar_one(),
@@ -108,6 +114,41 @@ def restored(installation: Installation) -> None:
     say(f"{count} journal{'' if count == 1 else 's'} began a new epoch.")
 
 
+@command.command("copy")
+@click.argument("source", metavar="FROM")
+@click.argument("target", metavar="TO")
+def copy_(source: str, target: str) -> None:
+    """Copy a whole installation into an empty database, with every server stopped.
+
+    FROM and TO are URLs as `database` in config.yaml is one; a path after three slashes is relative to this folder.
+    Ids, cursors and sealed secrets stay what they are, so that clients go on where they stood; the key files must
+    come along.
+    """
+    copied = asyncio.run(_copy(source_url := database_url(source), database_url(target)))
+    say_table(("table", "rows"), [(name, rows) for name, rows in copied.items() if rows])
+    say(f"Copied {sum(copied.values())} rows.")
+    if source_url.startswith("sqlite"):
+        path = SqliteDatabase(source_url).path
+        names = ", ".join(str(one(path)) for one in (vault_key_path, session_key_path, push_key_path))
+        hint(
+            f"Keep the key files ({names}): with PostgreSQL they lie beside config.yaml, as tidings.vault.key …."
+        )
+
+
+async def _copy(source_url: str, target_url: str) -> Mapping[str, int]:
+    source, target = open_database(source_url), open_database(target_url)
+    try:
+        for one in (source, target):
+            if isinstance(one, SqliteDatabase) and (holder := ServerLock(one.path).holder()) is not None:
+                raise Conflict(f"The server at {holder.url} is running. Stop it, then type this again.")
+        if isinstance(source, SqliteDatabase) and not source.path.exists():
+            raise NotFound(f"There is no database at {source.path}.")
+        return await copy(source, target)
+    finally:
+        await source.close()
+        await target.close()
+
+
 @command.command()
 @click.pass_obj
 def check(installation: Installation) -> None:
@@ -116,6 +157,6 @@ def check(installation: Installation) -> None:
     for problem in problems:
         complain(problem)
     if problems:
-        complain(f"{installation.settings.database_path} is damaged. Restore it from a backup.")
+        complain(f"{configured(installation.settings).place} is damaged. Restore it from a backup.")
         raise click.exceptions.Exit(1)
     say("No damage found.")

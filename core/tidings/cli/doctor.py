@@ -19,8 +19,8 @@ from tidings.cli.output import say, say_table
 from tidings.cli.rehearsal import Rehearsal, rehearse
 from tidings.connecting import Connects, Drafts
 from tidings.connectors import Connector, Receives
-from tidings.database import Database
 from tidings.devices import Pushes
+from tidings.engines import configured, is_missing
 from tidings.errors import NotFound, TidingsError
 from tidings.keys import load_vault_keys
 from tidings.migrate import current, revisions
@@ -111,15 +111,19 @@ async def _examine(installation: Installation, rehearsal: Rehearsal) -> Sequence
 async def _database(installation: Installation) -> tuple[list[_Finding], Collection[str]]:
     """What is found there, and the platforms whose client was made by one click."""
     path = installation.settings.database_path
-    if not path.exists():
+    database = configured(installation.settings)
+    if is_missing(installation.settings):
         return [_Finding("database", _THINK, f"{path} does not exist yet; the first start makes it.")], ()
-    database = Database(installation.settings.database)
     try:
         revision, sealed, states, provisioned = await database.read(_look)
-        found = [_Finding("database", _GOOD, f"{path}, schema {revision}")]
+        found = [_Finding("database", _GOOD, f"{database.place}, schema {revision}")]
         if revision not in revisions():
             found = [
-                _Finding("database", _BAD, f"{path} has schema {revision}, which this tidings does not know.")
+                _Finding(
+                    "database",
+                    _BAD,
+                    f"{database.place} has schema {revision}, which this tidings does not know.",
+                )
             ]
         if sealed:  # so that no key is made here
             load_vault_keys(path, environment=os.environ, secrets_exist=True)

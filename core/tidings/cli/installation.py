@@ -21,7 +21,8 @@ if TYPE_CHECKING:  # at run time each command imports what it needs
 
     from tidings.accounts import User
     from tidings.config import Settings
-    from tidings.database import Database, Holder
+    from tidings.database import Database
+    from tidings.serverlock import Holder
 
 T = TypeVar("T")
 
@@ -77,9 +78,11 @@ class Installation:
 
     @property
     def holder(self) -> Holder | None:
-        """The server at work on this installation's database, if there is one."""
-        from tidings.database import ServerLock  # noqa: PLC0415 - the same
+        """The server at work on this installation's SQLite database, if there is one."""
+        from tidings.serverlock import ServerLock  # noqa: PLC0415 - the same
 
+        if not self.settings.is_sqlite:
+            return None
         return ServerLock(self.settings.database_path).holder()
 
     @property
@@ -106,18 +109,18 @@ class Installation:
             Conflict: It belongs to a newer version.
             Unavailable: It can't be used.
         """
-        from tidings.database import Database, create_file  # noqa: PLC0415 - the same
+        from tidings.engines import configured, is_missing  # noqa: PLC0415 - the same
         from tidings.migrate import current, ensure_schema, revisions  # noqa: PLC0415 - the same
 
-        path = self.settings.database_path
-        if create:
-            create_file(path)
-        elif not path.exists():
+        if not create and is_missing(self.settings):
+            path = self.settings.database_path
             raise NotFound(
                 f"There is no database at {path}. Run `tidings serve`, or `tidings db upgrade` for an empty one."
             )
-        database = Database(self.settings.database)
+        database = configured(self.settings)
         try:
+            if create:
+                await ensure_schema(database)
             # Asked first: a command that only reads must not wait for the server's writes.
             if await database.read(current) != revisions()[-1]:
                 await ensure_schema(database)

@@ -13,7 +13,7 @@ from tidings.clock import SystemClock
 from tidings.config import Settings
 from tidings.context import Context
 from tidings.contracts import Bus, Connector, Extra, Receives, Strategy, Transport
-from tidings.database import Database
+from tidings.engines import configured
 from tidings.errors import ConfigError, NotFound, Rejected
 from tidings.event import OWN_PLATFORM
 from tidings.fanout import Fanout
@@ -112,7 +112,7 @@ def rehearse(settings: Settings) -> Rehearsal:
     loaded = load_plugins(settings)
     clock = SystemClock()
     health = Health(clock, SILENT)
-    database = Database(settings.database)  # opens nothing before it is used
+    database = configured(settings)  # opens nothing before it is used
     writer = Writer(database, health.component("database"), clock.monotonic)
     journal = SqlJournal(database, writer, clock)
     limits = RequestLimits(api=None, sessions=None)

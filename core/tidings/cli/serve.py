@@ -17,10 +17,10 @@ from tidings.bootstrap import FIRST_USER, first_start
 from tidings.cli.installation import Installation
 from tidings.cli.output import say, verbatim
 from tidings.config import Settings
-from tidings.database import ServerLock
 from tidings.plugins import Loaded, load_plugins
 from tidings.runtime import running
 from tidings.server import HttpServer, allow_many_connections, bind, settle_process
+from tidings.serverlock import ServerLock
 from tidings.services import Services
 
 
@@ -46,9 +46,10 @@ def command(installation: Installation, host: str | None, port: int | None) -> N
     """
     settings = installation.settings.listening_on(host=host, port=port)
     # Asked before the port is: a second server would else hear that the port is taken, half the truth.
-    lock = ServerLock(settings.database_path)
-    lock.acquire()
-    lock.release()
+    if settings.is_sqlite:
+        lock = ServerLock(settings.database_path)
+        lock.acquire()
+        lock.release()
     loaded = load_plugins(settings)
     log = logs.configure(format=settings.log.format, level=settings.log.level)
     for warning in advice(settings, loaded):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 
 import click
@@ -21,6 +22,7 @@ from tidings.keys import (
     vault_key_file,
     vault_key_path,
 )
+from tidings.nodekeys import note_vault_key
 from tidings.sealed import Resealed, require_keys, reseal, secrets_by_key
 from tidings.vault import Vault
 
@@ -103,6 +105,8 @@ def rotate(installation: Installation, no_new_key: bool, lost: bool) -> int:
             note("The keys stand in the variable TIDINGS_VAULT_KEY; its first one is used.")
         elif not no_new_key:
             ring = add_vault_key(database)
+        if not installation.settings.is_sqlite:
+            installation.write(partial(note_vault_key, key_id=ring.active_id))
         done = asyncio.run(_reseal(installation, Vault(ring)))
     say(f"Secrets sealed anew with the key {ring.active_id}: {done.moved}.")
     for problem in done.unopened[:_MOST_SAID]:
