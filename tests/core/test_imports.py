@@ -14,6 +14,7 @@ CORE = ROOT / "core" / "tidings"
 # What plugins may import of `tidings`.
 PUBLIC = {
     "asgi",
+    "bus",
     "commonlog",
     "config",
     "connecting",
@@ -42,7 +43,7 @@ LAYERS = [
     {"", "errors", "durations", "schema", "statements", "asgi", "clock", "fields", "metrics", "rhythm"},
     {"event", "addresses", "secret", "yamlfile", "selection", "credentials", "keys", "websocket"},
     {"discretion"},
-    {"connecting", "deliveries", "exchange", "items", "logs"},
+    {"bus", "connecting", "deliveries", "exchange", "items", "logs"},
     {"connectors"},
     {"strategies", "commonlog"},
     {"contracts", "validation", "origins"},
@@ -87,6 +88,9 @@ LAYERS = [
         "scheduler",
         "fanout",
         "subscription",
+        "watches",
+        "attention",
+        "headcheck",
         "retention",
         "messages",
         "budgets",
