@@ -6,7 +6,7 @@ import asyncio
 import itertools
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, TypeVar
 
 from broker import Broker, nats_bus
 from tidings.bus import Arrival, Bus
@@ -15,6 +15,8 @@ from tidings.errors import Unavailable
 from tidings.event import UserId
 from tidings_buses.local import LocalBus
 from tidings_buses.nats import NatsBus
+
+A = TypeVar("A", bound=Arrival)
 
 KINDS = ("local", "nats")
 _somebody = itertools.count(10_000_000)  # for round trips
@@ -49,6 +51,16 @@ class Node:
         """Wait until these have arrived; as a backstop, not for ever."""
         async with asyncio.timeout(20):
             while not all(one in self.arrived for one in wanted):
+                self._news.clear()
+                await self._news.wait()
+
+    async def first(self, kind: type[A]) -> A:
+        """The first of a kind that has arrived, or will."""
+        async with asyncio.timeout(20):
+            while True:
+                for one in self.arrived:
+                    if isinstance(one, kind):
+                        return one
                 self._news.clear()
                 await self._news.wait()
 

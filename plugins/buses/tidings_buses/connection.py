@@ -25,6 +25,7 @@ FAILURES: Final = (nats.errors.Error, OSError, asyncio.TimeoutError)
 _CONFIRM_SECONDS: Final = 5
 _ASK_SECONDS: Final = 1.0
 _LOOK_SECONDS: Final = 0.002
+_CLOSE_SECONDS: Final = 1.0
 
 
 class Connection:
@@ -124,7 +125,10 @@ class Connection:
     async def close(self) -> None:
         """End it."""
         with suppress(*FAILURES):
-            await self._client.close()
+            async with asyncio.timeout(
+                _CLOSE_SECONDS
+            ):  # the library waits for ever where a handshake has failed
+                await self._client.close()
 
 
 class _Inbox(asyncio.Future[Msg]):

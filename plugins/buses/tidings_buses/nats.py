@@ -180,8 +180,7 @@ class NatsBus(Bus):
                 one.set_exception(Unavailable("The broker went away."))
                 one.exception()  # seen, even if nobody waits any more
             with anyio.CancelScope(shield=True):
-                with anyio.move_on_after(_CLOSE_SECONDS):
-                    await connection.close()
+                await connection.close()
                 await self._forget_subscriptions()
 
     async def _tell_broker(self, connection: Connection) -> None:
