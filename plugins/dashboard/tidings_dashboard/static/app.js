@@ -72,6 +72,7 @@ const live = new Live({
   },
   back() {
     void standing();
+    notifications.back();
     worker.look(); // the server may have come back with another page
   },
   async closed(reason) {
