@@ -267,6 +267,32 @@ async def test_a_user_is_watched_while_there_are_streams_and_a_little_longer(sce
     assert (bus.calls[-1], late.seqs) == ("watch 1", [1])
 
 
+async def test_who_comes_back_while_the_bus_lets_go_is_watched_again(scene: Scene) -> None:
+    """The bus is told one thing of a user after another."""
+
+    class LetsGoSlowly(WatchedBus):
+        may = asyncio.Event()
+
+        async def unwatch(self, user_id: UserId) -> None:
+            await self.may.wait()
+            await super().unwatch(user_id)
+
+    bus = LetsGoSlowly()
+    scene.fanout.use(bus)
+    (await scene.open(Client())).close()
+    await scene.store.clock.advance(60)
+    client = Client()
+    opening = asyncio.create_task(scene.open(client))
+    await scene.settle()
+    assert bus.calls == ["watch 1"]
+    bus.may.set()
+    await opening
+    assert bus.calls == ["watch 1", "unwatch 1", "watch 1"]
+    await scene.append(1)
+    await scene.settle()
+    assert client.seqs == [1]
+
+
 async def test_a_watch_that_fails_is_tried_again_by_the_next(scene: Scene) -> None:
     class FailsOnce(WatchedBus):
         async def watch(self, user_id: UserId) -> None:

@@ -156,6 +156,8 @@ class _Inbox(asyncio.Future[Msg]):
 
 def described(error: BaseException) -> str:
     """What the library says, for people."""
+    if isinstance(error, TimeoutError):
+        return "it does not answer in time"
     return str(error).removeprefix("nats: ").strip("'\"") or type(error).__name__
 
 

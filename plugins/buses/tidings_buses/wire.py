@@ -7,6 +7,7 @@ versions can share a bus while one replaces the other.
 
 from __future__ import annotations
 
+import re
 from typing import Final
 
 import msgspec
@@ -17,6 +18,7 @@ from tidings.event import UserId
 #: What can come from another node.
 Received = WakeUp | Notice | Glance | Question
 _MOST_DIGITS: Final = 19
+_DIGITS: Final = re.compile(r"[0-9]{1,19}")
 
 
 class _Frame(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -47,7 +49,7 @@ class Subjects:
     def decode(self, subject: str, payload: bytes, reply: str) -> Received | None:
         """What a message says; None where this version doesn't understand it."""
         digits = subject.removeprefix(self._users)
-        if not digits.isdecimal() or len(digits) > _MOST_DIGITS:
+        if len(digits) == len(subject) or not _DIGITS.fullmatch(digits):
             return None
         user_id = UserId(int(digits))
         if payload.isdigit():

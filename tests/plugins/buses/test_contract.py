@@ -64,6 +64,16 @@ async def test_who_is_watched_twice_is_woken_once(nodes: tuple[Node, Node]) -> N
     assert here.arrived.count(NOTICE) == 1
 
 
+async def test_what_a_node_tells_arrives_once_at_itself_too(nodes: tuple[Node, Node]) -> None:
+    here, _ = nodes
+    await here.bus.watch(ALICE)
+    await here.bus.tell(NOTICE)
+    await here.until(NOTICE)
+    await at_rest(here.bus)
+    await at_rest(here.bus)
+    assert here.arrived.count(NOTICE) == 1
+
+
 async def test_who_is_watched_no_more_is_not_woken(nodes: tuple[Node, Node]) -> None:
     here, there = nodes
     await here.bus.watch(ALICE)

@@ -79,7 +79,7 @@ async def test_a_broker_that_hangs_is_left(mortal: Broker, monkeypatch: pytest.M
         mortal.freeze()
         with pytest.raises(Unavailable):
             await here.bus.watch(BOB)
-        assert "timeout" in await outage(here)
+        assert "does not answer in time" in await outage(here)
         mortal.thaw()
         assert await outage(here) == ""
         await there.bus.publish([WakeUp(ALICE, 1), WakeUp(BOB, 2)])
@@ -217,6 +217,28 @@ async def test_a_server_that_must_encrypt_and_does_not_gets_no_password() -> Non
             assert "secure connection" in (await outage(trial)).lower()
             await trial.stop()
     assert bytes(heard) == b""
+
+
+async def test_the_broker_confirms_a_watch_after_it_was_told_of_it() -> None:
+    """A PONG says that everything before its PING was read, and nothing of what came behind."""
+    heard = bytearray()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b'INFO {"max_payload":1048576}\r\n')
+        while line := await reader.readline():
+            heard.extend(line)
+            if line == b"PING\r\n":
+                writer.write(b"PONG\r\n")
+        writer.close()
+
+    async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        options = NatsOptions.model_validate({"servers": [f"nats://127.0.0.1:{port}"]})
+        watcher = Node(NatsBus(Dialler(options, "test"), SystemClock()))
+        for number in range(5):
+            await watcher.bus.watch(UserId(number))
+            assert heard.index(b"SUB tidings.user.%d " % number) < heard.rindex(b"PING")
+        await watcher.stop()
 
 
 @pytest.mark.parametrize(
