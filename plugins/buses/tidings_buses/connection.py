@@ -115,9 +115,9 @@ class Connection:
             await asyncio.gather(working, ended, return_exceptions=True)
 
     async def _round_trip(self) -> None:
-        # The library writes a PING at once, but what was sent before only when a task of its own comes to it.
+        # The library writes a PING at once, but what was sent before only when a task of its own comes to it: not while
+        # the server reads slowly. A PONG would then say nothing of that.
         async with asyncio.timeout(_CONFIRM_SECONDS):
-            await asyncio.sleep(0)
             while self._client.pending_data_size > 0:  # noqa: ASYNC110 - it has no event for that
                 await asyncio.sleep(_LOOK_SECONDS)
         await self._client.flush(_CONFIRM_SECONDS)

@@ -16,7 +16,7 @@ from broker import Broker, broker_in, nats_bus
 from buses import Node, two_nodes
 from certificates import Authority
 from nats_accounts import accounts
-from tidings.bus import Outage, WakeUp
+from tidings.bus import Notice, Outage, WakeUp
 from tidings.clock import SystemClock
 from tidings.errors import ConfigError, Unavailable
 from tidings.event import UserId
@@ -219,25 +219,37 @@ async def test_a_server_that_must_encrypt_and_does_not_gets_no_password() -> Non
     assert bytes(heard) == b""
 
 
-async def test_the_broker_confirms_a_watch_after_it_was_told_of_it() -> None:
+async def test_a_broker_that_reads_slowly_confirms_a_watch_when_it_has_read_of_it() -> None:
     """A PONG says that everything before its PING was read, and nothing of what came behind."""
-    heard = bytearray()
+    heard, reads = bytearray(), asyncio.Event()
+    reads.set()
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(b'INFO {"max_payload":1048576}\r\n')
-        while line := await reader.readline():
-            heard.extend(line)
-            if line == b"PING\r\n":
-                writer.write(b"PONG\r\n")
+        answered = 0
+        while data := await reader.read(2**16):
+            heard.extend(data)
+            asked = heard.count(b"PING\r\n")
+            writer.write(b"PONG\r\n" * (asked - answered))
+            answered = asked
+            await reads.wait()
         writer.close()
 
     async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
         port = server.sockets[0].getsockname()[1]
         options = NatsOptions.model_validate({"servers": [f"nats://127.0.0.1:{port}"]})
         watcher = Node(NatsBus(Dialler(options, "test"), SystemClock()))
-        for number in range(5):
-            await watcher.bus.watch(UserId(number))
-            assert heard.index(b"SUB tidings.user.%d " % number) < heard.rindex(b"PING")
+        await watcher.bus.watch(ALICE)
+        reads.clear()
+        much = Notice(BOB, "platform_sync", "x", "x", b"." * 700_000)
+        telling = [asyncio.create_task(watcher.bus.tell(much)) for _ in range(16)]
+        watching = asyncio.create_task(watcher.bus.watch(BOB))
+        _, still = await asyncio.wait([watching], timeout=0.2)  # more than fits between them is on its way
+        assert still
+        reads.set()
+        await watching
+        assert heard.index(b"SUB tidings.user.2 ") < heard.rindex(b"PING\r\n")
+        await asyncio.gather(*telling)
         await watcher.stop()
 
 
