@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field, model_validator
 
-from tidings.config import Secret
+from tidings.config import Secret, Section
 from tidings.hooks import Options
 
 _SUBJECT: Final = re.compile(r"[A-Za-z0-9_-]{1,40}(\.[A-Za-z0-9_-]{1,40}){0,4}")
@@ -34,18 +34,15 @@ def _subject(text: str) -> str:
     return text
 
 
-class Tls(Options):
-    """What stands under `tls`.
-
-    Attributes:
-        ca: Certificates, as PEM, of who may vouch for the servers; those of the system if absent.
-        certificate: The certificate, as PEM, that this node shows.
-        key: Its private key, as PEM.
-    """
+class Tls(Section):
+    """Certificates, where those of the system don't do."""
 
     ca: Secret = None
+    """Certificates, as PEM, of who may vouch for the servers."""
     certificate: Secret = None
+    """The certificate, as PEM, that this node shows, with `key`."""
     key: Secret = None
+    """Its private key, as PEM."""
 
     @model_validator(mode="after")
     def _together(self) -> Self:
@@ -70,7 +67,7 @@ class NatsOptions(Options):
     servers: Annotated[tuple[Annotated[str, AfterValidator(_server)], ...], Field(min_length=1)] = (
         "nats://127.0.0.1:4222",
     )
-    user: str = ""
+    user: str | None = None
     password: Secret = None
     token: Secret = None
     credentials: Secret = None
@@ -81,7 +78,7 @@ class NatsOptions(Options):
     def _one_way_in(self) -> Self:
         if bool(self.user) != (self.password is not None):
             raise ValueError("user and password belong together. Write both, or neither.")
-        if sum((bool(self.user), self.token is not None, self.credentials is not None)) > 1:
+        if sum(bool(way) for way in (self.user, self.token, self.credentials)) > 1:
             raise ValueError(
                 "one way to connect is needed. Keep user and password, or token, or credentials."
             )
