@@ -9,7 +9,18 @@ from types import ModuleType
 
 from generator.markdown import prose, table
 
-from tidings import bus, connecting, connectors, context, contracts, devices, hooks, items, runtime, strategies
+from tidings import (
+    bus,
+    connecting,
+    connectors,
+    context,
+    contracts,
+    devices,
+    hooks,
+    items,
+    runtime,
+    strategies,
+)
 from tidings.choices import KINDS
 
 
