@@ -26,12 +26,12 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=15)
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as name, serving(Path(name), users=arguments.users) as server:
-        requests = [stream_request(token) for token in server.tokens(arguments.users)]
+        requests = [stream_request(token, "sse") for token in server.tokens(arguments.users)]
         webhooks, keys, _ = webhooks_for(
             arguments.users, int(arguments.per_second * arguments.seconds), seed=5
         )
         latencies, lost = uvloop.run(
-            at_rate(server.port, requests, webhooks, keys, arguments.per_second, _AFTER.findall)
+            at_rate(server.port, requests, webhooks, keys, arguments.per_second, _AFTER.findall, "sse")
         )
         result = percentiles(latencies)
     report(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 import signal
 from collections.abc import Iterator
@@ -13,7 +14,14 @@ from hypothesis import settings
 
 import canaries
 import stores
+from broker import Broker, broker_in, nats_bus
+from buses import KINDS
 from postgres_server import PostgresServer, postgres_server
+from tidings.bus import Bus
+from tidings.clock import SystemClock
+from tidings_buses.local import LocalBus
+
+_subjects = itertools.count()
 
 # A change is judged by what it changes: the same examples each time. `make soak` looks for new ones. How long one takes
 # depends on what else the machine does, so there is no deadline.
@@ -60,6 +68,22 @@ def sqlite_alone(every_database: None) -> None:
 def chance(request: pytest.FixtureRequest) -> None:
     """What is left to chance, such as jitter, is the same for a test each time."""
     random.seed(request.node.nodeid)
+
+
+@pytest.fixture(scope="session")
+def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker]:
+    """A NATS server for all tests that don't stop it; each has a `subject` of its own there."""
+    with broker_in(tmp_path_factory.mktemp("nats")) as broker:
+        yield broker
+
+
+@pytest.fixture(params=KINDS)
+def bus(request: pytest.FixtureRequest) -> Bus:
+    """Every bus that is shipped, one after the other."""
+    if request.param == "local":
+        return LocalBus()
+    subject = f"test.{next(_subjects)}"
+    return nats_bus(request.getfixturevalue("broker"), SystemClock(), subject=subject)
 
 
 @pytest.fixture(autouse=True)

@@ -276,7 +276,7 @@ class Watch:
             self.journal,
             writer,
             clock,
-            is_watched=lambda _user: False,
+            is_watched=_nobody_watches,
             tell=_tell_nobody,
             budgets=nothing,
         )
@@ -426,6 +426,10 @@ async def running(watch: Watch) -> AsyncIterator[None]:
     finally:
         await watch.scheduler.stop()
         await task
+
+
+async def _nobody_watches(_user: Any) -> bool:
+    return False
 
 
 async def _tell_nobody(_notice: Any) -> None:

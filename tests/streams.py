@@ -10,6 +10,7 @@ from typing import Any
 
 import structlog
 
+from buses import at_rest
 from stores import Store, opened
 from tidings.asgi import step
 from tidings.contracts import Bus, Item, Notice, Principal, Selection, Sink
@@ -131,6 +132,7 @@ class Scene:
         async with asyncio.timeout(10):
             while quiet < 5:
                 before = self._positions()
+                await at_rest(self.fanout.bus)
                 await self.store.read(lambda _connection: None)
                 for _ in range(20):
                     await asyncio.sleep(0)
@@ -154,6 +156,7 @@ async def scene_in(folder: Path, bus: Bus | None = None) -> AsyncIterator[Scene]
         scene = Scene(store, users, bus or LocalBus())
         component = scene.health.component("fanout")
         running = asyncio.create_task(keep_running(scene.fanout.run, component, store.clock, scene.log))
+        await asyncio.sleep(0)  # now it runs
         try:
             yield scene
         finally:

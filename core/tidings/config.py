@@ -219,6 +219,8 @@ class Server(Section):
     """Origins of other web pages that may call the API."""
     trusted_proxies: tuple[Network, ...] = ()
     """Addresses and networks of proxies whose X-Forwarded-For and X-Forwarded-Proto are believed."""
+    leave_after: Duration = 0.0
+    """How long requests are still taken after the order to stop, while /api/health/ready says to send no more."""
 
     @property
     def local_url(self) -> str:

@@ -7,22 +7,22 @@ Failures: a method says `Unavailable`, `AuthExpired` or `Rejected` (see `tidings
 it raises is a defect: it is logged with the plugin's name and contained.
 
 What connectors and strategies must be stands in `tidings.connectors`, `tidings.deliveries`, `tidings.commonlog`,
-`tidings.connecting` and `tidings.strategies`, what an append is made of in `tidings.items`; all of it can be imported
-from here.
+`tidings.connecting` and `tidings.strategies`, what an append is made of in `tidings.items`, how nodes speak to one
+another in `tidings.bus`; all of it can be imported from here.
 """
 
 from __future__ import annotations
 
 import dataclasses
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, ClassVar, Protocol
 
-import msgspec
 from starlette.routing import BaseRoute
 from starlette.types import Scope
 
+from tidings.bus import Arrival, Bus, Glance, Notice, Outage, Question, WakeUp
 from tidings.commonlog import AddressedDelivery, RecoversCommon
 from tidings.connecting import (
     Account,
@@ -69,6 +69,7 @@ __all__ = [
     "Answer",
     "Api",
     "Appended",
+    "Arrival",
     "Asked",
     "Budget",
     "Bus",
@@ -80,6 +81,7 @@ __all__ = [
     "Draft",
     "Drafts",
     "Extra",
+    "Glance",
     "Greeted",
     "Greets",
     "Hint",
@@ -95,6 +97,7 @@ __all__ = [
     "Notice",
     "OAuth",
     "OAuthClient",
+    "Outage",
     "Page",
     "Parsed",
     "Pause",
@@ -105,6 +108,7 @@ __all__ = [
     "Provisions",
     "Pulled",
     "Pulls",
+    "Question",
     "Receives",
     "Recovers",
     "RecoversCommon",
@@ -357,56 +361,6 @@ class Transport(ABC):
     async def run(self) -> None:
         """Work in the background for as long as the server runs (heartbeats, deliveries); may return at once."""
         return
-
-
-# --- buses: how nodes wake one another --------------------------------------------------------------------------
-
-
-class WakeUp(msgspec.Struct, frozen=True):
-    """A hint that a user's journal reaches up to `seq`; losing one costs latency, never data."""
-
-    user_id: UserId
-    seq: int
-
-
-class Notice(msgspec.Struct, frozen=True):
-    """Routine news for who watches just now; it is never stored, and has no place in the journal.
-
-    Attributes:
-        name: `token_refresh` or `platform_sync`.
-        type: As an event's: `org.tidings.token.refreshed`. It and `platform` are what selections look at.
-        data: A JSON object, encoded: `{"type": …, "platform": …, "connection": …, …}`.
-    """
-
-    user_id: UserId
-    name: str
-    type: str
-    platform: str
-    data: bytes
-
-
-class Bus(ABC):
-    """Carries wake-ups between nodes; the truth stays in the journal."""
-
-    @abstractmethod
-    async def publish(self, wakeups: Sequence[WakeUp]) -> None:
-        """Tell every node that watches these users; called once per commit."""
-
-    @abstractmethod
-    async def watch(self, user_id: UserId) -> None:
-        """Receive wake-ups for this user; returns when that is certain."""
-
-    @abstractmethod
-    async def unwatch(self, user_id: UserId) -> None:
-        """Receive them no more."""
-
-    @abstractmethod
-    async def tell(self, notice: Notice) -> None:
-        """Tell every node that watches its user something that is not journaled."""
-
-    @abstractmethod
-    def wakeups(self) -> AsyncIterator[WakeUp | Notice]:
-        """All wake-ups and notices for watched users, for as long as the server runs."""
 
 
 # --- extras: everything else ------------------------------------------------------------------------------------

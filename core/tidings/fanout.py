@@ -9,38 +9,41 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
+from contextlib import aclosing, suppress
 from functools import partial
+from typing import Any
 
 import anyio
 import anyio.abc
 from structlog.typing import FilteringBoundLogger
 
-from tidings.contracts import Bus, Clock, Journal, Notice, Principal, Selection, Sink, WakeUp
-from tidings.errors import Denied, Unavailable
+from tidings.attention import Attention
+from tidings.contracts import (
+    Arrival,
+    Bus,
+    Clock,
+    Glance,
+    Notice,
+    Outage,
+    Principal,
+    Question,
+    Selection,
+    Sink,
+    WakeUp,
+)
+from tidings.errors import Denied, TidingsError, Unavailable
 from tidings.event import Cursor, Entry, UserId
 from tidings.health import Health
+from tidings.journal import SqlJournal
 from tidings.metrics import Metrics
 from tidings.subscription import LiveSubscription
+from tidings.watches import Watch, Watches
 
 _WRITES_PER_TURN = 250  # then other tasks get the loop
 _MOST_PENDING = 10_000  # entries in memory; beyond, subscriptions read the journal
-_IDLE_WATCH_SECONDS = 30.0
 _BEYOND = "beyond"  # the epoch of a cursor that was never given
 _READS_AT_ONCE = 3  # of the database's readers; the rest are for the API
-
-
-class _Watch:
-    """One user whose wake-ups this node receives."""
-
-    __slots__ = ("epoch", "idle_since", "newest", "ready", "subscriptions")
-
-    def __init__(self) -> None:
-        self.epoch = ""
-        self.newest = 0
-        self.subscriptions: dict[LiveSubscription, None] = {}  # an ordered set
-        self.ready: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self.idle_since: float | None = None
 
 
 class Fanout:
@@ -52,7 +55,7 @@ class Fanout:
 
     def __init__(
         self,
-        journal: Journal,
+        journal: SqlJournal,
         clock: Clock,
         log: FilteringBoundLogger,
         metrics: Metrics,
@@ -67,12 +70,20 @@ class Fanout:
         self.reads = asyncio.Semaphore(_READS_AT_ONCE)
         self._bus: Bus | None = None
         self._bus_health = health.component("bus")
-        self._bus_order = asyncio.Lock()
+        self._outage = ""  # of the bus, as it says itself
+        self.attention = Attention(self, clock)
         self._most_streams = most_streams
-        self._watches: dict[UserId, _Watch] = {}
+        self._watches = Watches(
+            journal,
+            clock,
+            bus=lambda: self.bus,
+            start_soon=self._start_soon,
+            found=self._fall_behind,
+        )
         self._pending: deque[Entry] = deque()
         self._wakeups: dict[UserId, int] = {}
         self._waiting = asyncio.Event()
+        self._untold = asyncio.Event()
         self._tasks: anyio.abc.TaskGroup | None = None
         self._draining = False
 
@@ -100,29 +111,28 @@ class Fanout:
         transport: str,
     ) -> LiveSubscription:
         """See `tidings.contracts.Streams.open`."""
-        watch = await self._watch(principal.user_id)
-        position = (
-            Cursor(watch.epoch, watch.newest)
-            if after is None
-            else await self._judged(watch, principal, after)
-        )
-        # No await from here to the end: streams opened at once must all be counted, and all be drained.
-        if self._draining:
-            raise Unavailable("The server is shutting down.", retry_after_seconds=2)
-        if self._most_streams is not None and len(watch.subscriptions) >= self._most_streams:
-            raise Denied(
-                f"You have {self._most_streams} streams open, as many as this server allows. Close one first.",
-                status=429,
-                code="too_many_streams",
+        async with self._watches.opening(principal.user_id) as watch:
+            position = (
+                Cursor(watch.epoch, watch.newest)
+                if after is None
+                else await self._judged(watch, principal, after)
             )
-        subscription = LiveSubscription(self, principal, sink, position, selection, encode, transport)
-        watch.subscriptions[subscription] = None
-        watch.idle_since = None
+            # No await from here to the end: streams opened at once must all be counted, and all be drained.
+            if self._draining:
+                raise Unavailable("The server is shutting down.", retry_after_seconds=2)
+            if self._most_streams is not None and len(watch.subscriptions) >= self._most_streams:
+                raise Denied(
+                    f"You have {self._most_streams} streams open, as many as this server allows. Close one first.",
+                    status=429,
+                    code="too_many_streams",
+                )
+            subscription = LiveSubscription(self, principal, sink, position, selection, encode, transport)
+            watch.subscriptions[subscription] = None
         self.log.info("stream_opened", user=principal.user_id, transport=transport, after=str(position))
         self.metrics.streams.labels(transport).inc()
         return subscription
 
-    async def _judged(self, watch: _Watch, principal: Principal, after: Cursor) -> Cursor:
+    async def _judged(self, watch: Watch, principal: Principal, after: Cursor) -> Cursor:
         """A cursor beyond the head is of no life of this journal; decided now, before the head can pass it."""
         if after.epoch == watch.epoch and after.seq > watch.newest:
             head = await self.journal.head(principal.user_id)  # another node may know more than this one
@@ -132,12 +142,7 @@ class Fanout:
 
     def subscriptions(self) -> list[LiveSubscription]:
         """Every open stream."""
-        return [one for watch in self._watches.values() for one in watch.subscriptions]
-
-    def is_watched(self, user_id: UserId) -> bool:
-        """Whether a user has a stream open at this node."""
-        watch = self._watches.get(user_id)
-        return watch is not None and bool(watch.subscriptions)
+        return [one for watch in self._watches for one in watch.subscriptions]
 
     def subscriptions_of(self, user_id: UserId) -> list[LiveSubscription]:
         """A user's open streams at this node."""
@@ -169,6 +174,7 @@ class Fanout:
             self._pending.clear()
             self._fall_behind(users)
         self._waiting.set()
+        self._untold.set()
 
     def _fall_behind(self, users: Iterable[UserId]) -> None:
         for user_id in users:
@@ -181,15 +187,23 @@ class Fanout:
 
     async def run(self) -> None:
         """Deliver until cancelled."""
-        async with anyio.create_task_group() as self._tasks:
-            self._resume()
-            self._tasks.start_soon(self._deliver)
-            self._tasks.start_soon(self._listen)
-            self._tasks.start_soon(self._unwatch_idle)
+        try:
+            async with anyio.create_task_group() as self._tasks:
+                self._resume()
+                for work in (
+                    self._deliver,
+                    self._wake_others,
+                    self._listen,
+                    self._watches.heads.run,
+                    self._watches.let_go,
+                ):
+                    self._tasks.start_soon(work)
+        finally:
+            self._tasks = None
 
     def _resume(self) -> None:
         """Take up the streams that a failed run has left behind; the tasks that fed some of them are gone."""
-        for watch in self._watches.values():
+        for watch in self._watches:
             for subscription in tuple(watch.subscriptions):
                 if subscription.state == "live":
                     subscription.look(watch.newest)
@@ -198,9 +212,12 @@ class Fanout:
 
     def start_soon(self, work: Callable[[], Awaitable[None]], subscription: LiveSubscription) -> None:
         """Run `work` for a subscription, beside the others; if it fails, that stream alone ends."""
+        self._start_soon(partial(self._contained, work, subscription))
+
+    def _start_soon(self, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
         if self._tasks is None:
             raise Unavailable("The server is starting.", retry_after_seconds=1)
-        self._tasks.start_soon(self._contained, work, subscription)
+        self._tasks.start_soon(work)
 
     async def _contained(self, work: Callable[[], Awaitable[None]], subscription: LiveSubscription) -> None:
         try:
@@ -233,75 +250,52 @@ class Fanout:
                     writes += 1
                     if writes % _WRITES_PER_TURN == 0:
                         await asyncio.sleep(0)
-            if self._wakeups:
-                wakeups, self._wakeups = self._wakeups, {}
-                await self._publish([WakeUp(user_id, seq) for user_id, seq in wakeups.items()])
-            elif not self._pending:
+            if not self._pending:
                 self._waiting.clear()
                 await self._waiting.wait()
 
-    async def _publish(self, wakeups: Sequence[WakeUp]) -> None:
-        try:
-            await self.bus.publish(wakeups)
-        except Exception as error:  # noqa: BLE001 - a lost wake-up costs latency; deliveries here must go on
-            self._bus_health.down(f"{type(error).__name__}: {error}")
-        else:
-            self._bus_health.up()
+    async def _wake_others(self) -> None:
+        """Tell the bus of commits; streams here need not wait until it has taken that."""
+        while True:
+            await self._untold.wait()
+            self._untold.clear()
+            wakeups, self._wakeups = self._wakeups, {}
+            try:
+                await self.bus.publish([WakeUp(user_id, seq) for user_id, seq in wakeups.items()])
+            except Exception as error:  # noqa: BLE001 - a lost wake-up costs latency
+                reason = str(error) if isinstance(error, TidingsError) else f"{type(error).__name__}: {error}"
+                self._bus_health.down(self._outage or reason)
+            else:
+                if not self._outage:
+                    self._bus_health.up()
 
     async def _listen(self) -> None:
-        async for wakeup in self.bus.wakeups():
-            if isinstance(wakeup, Notice):
-                self._tell(wakeup)
-                continue
-            watch = self._watches.get(wakeup.user_id)
-            if watch is not None and wakeup.seq > watch.newest:
-                watch.newest = wakeup.seq
-                self._fall_behind([wakeup.user_id])
+        async with aclosing(self.bus.wakeups()) as arrivals:
+            async for arrival in arrivals:
+                await self._arrived(arrival)
 
-    def _tell(self, notice: Notice) -> None:
-        watch = self._watches.get(notice.user_id)
-        for subscription in list(watch.subscriptions) if watch is not None else ():
-            subscription.tell(notice)
+    async def _arrived(self, arrival: Arrival) -> None:
+        match arrival:
+            case WakeUp():
+                self._watches.reach({arrival.user_id: arrival.seq})
+            case Notice():
+                for subscription in self.subscriptions_of(arrival.user_id):
+                    subscription.tell(arrival)
+            case Glance():
+                self.attention.heard(arrival)
+            case Question():
+                if self.attention.answers(arrival):
+                    with suppress(Unavailable):  # who asks has given up by then
+                        await self.bus.answer(arrival)
+            case Outage():
+                self._outage = arrival.reason
+                self._watches.heads.outage(lasts=bool(arrival.reason))
+                if arrival.reason:
+                    self._bus_health.down(arrival.reason)
+                else:
+                    self._bus_health.up()
 
-    # --- watching users ---
-
-    async def _watch(self, user_id: UserId) -> _Watch:
-        watch = self._watches.get(user_id)
-        if watch is not None:
-            watch.idle_since = None
-            await asyncio.shield(watch.ready)
-            return watch
-        watch = self._watches[user_id] = _Watch()
-        try:
-            async with self._bus_order:
-                await self.bus.watch(user_id)
-            # Only now: whatever was committed before is in the head, whatever comes later wakes us.
-            head = await self.journal.head(user_id)
-        except BaseException as error:
-            del self._watches[user_id]
-            failure = error if isinstance(error, Exception) else Unavailable("The stream was abandoned.")
-            watch.ready.set_exception(failure)
-            watch.ready.exception()  # seen, even if nobody else waits
-            raise
-        watch.epoch = head.epoch
-        watch.newest = max(watch.newest, head.seq)
-        watch.ready.set_result(None)
-        return watch
-
-    async def _unwatch_idle(self) -> None:
-        while True:
-            await self.clock.sleep(_IDLE_WATCH_SECONDS)
-            now = self.clock.monotonic()
-            idle = [
-                user_id
-                for user_id, watch in self._watches.items()
-                if watch.idle_since is not None and now - watch.idle_since >= _IDLE_WATCH_SECONDS
-            ]
-            for user_id in idle:
-                async with self._bus_order:
-                    if self._watches[user_id].idle_since is not None:  # nobody came while we waited
-                        del self._watches[user_id]
-                        await self.bus.unwatch(user_id)
+    # --- what streams ask ---
 
     def newest(self, user_id: UserId) -> Cursor:
         """The newest position known of a watched user."""
@@ -327,8 +321,7 @@ class Fanout:
                 seconds=round(self.clock.monotonic() - subscription.opened_at, 1),
                 reason=subscription.reason,
             )
-            if not watch.subscriptions:
-                watch.idle_since = self.clock.monotonic()
+            self._watches.note_idle(watch)
 
     # --- endings ---
 

@@ -53,6 +53,7 @@ class Health:
         self._clock = clock
         self._log = log
         self._components: dict[str, Component] = {}
+        self._leaving = False
 
     def component(self, name: str) -> Component:
         """The component of that name, up until it says otherwise."""
@@ -67,6 +68,17 @@ class Health:
         if "database" in down:
             return "unavailable"
         return "degraded" if down else "ok"
+
+    def leave(self) -> None:
+        """The server is about to stop: whoever spreads requests should send it no more of them."""
+        self._leaving = True
+
+    @property
+    def problem(self) -> str:
+        """Why requests had better go to another node; "" while this one takes them."""
+        if self._leaving:
+            return "leaving"
+        return "database" if self.status == "unavailable" else ""
 
     def report(self) -> dict[str, dict[str, str | int]]:
         """Every component's state, for those who may read it."""

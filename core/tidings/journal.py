@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import TypeVar, cast
 
 from sqlalchemy import Connection, bindparam, select
@@ -30,6 +30,9 @@ _LONGEST_SCAN_ROWS = 20_000  # then the page is given as it is, so that no reque
 
 _JOURNAL = select(journals.c.epoch, journals.c.head, journals.c.floor).where(
     journals.c.user_id == bindparam("user")
+)
+_HEADS = select(journals.c.user_id, journals.c.head).where(
+    journals.c.user_id.in_(bindparam("users", expanding=True))
 )
 _BEHIND = (
     select(events)
@@ -130,6 +133,13 @@ class SqlJournal:
             lambda connection: _bounds(connection, user_id), user_id=user_id
         )
         return head
+
+    async def heads(self, users: Sequence[UserId]) -> Mapping[UserId, int]:
+        """The seq of the newest entry of each of these users who exist; at most 1,000 at once."""
+        rows = await self._database.read(
+            lambda connection: connection.execute(_HEADS, {"users": users}).all()
+        )
+        return {UserId(row.user_id): row.head for row in rows}
 
     async def read(
         self, user_id: UserId, after: Cursor, *, limit: int, selection: Selection | None = None

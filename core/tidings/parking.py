@@ -19,7 +19,7 @@ from tidings.connections import (
     set_state,
 )
 from tidings.contracts import Clock, Item, Notice
-from tidings.event import Event, UserId
+from tidings.event import Event
 from tidings.grants import Grant
 from tidings.jobs import drop_jobs
 from tidings.watching import encourage
@@ -36,7 +36,6 @@ class Parking:
         writer: Reads beside.
         clock: All time.
         names: Platforms' names for people, by id.
-        is_watched: Whether somebody looks at a live page of a user.
         tell: Passes a notice to who watches.
     """
 
@@ -46,13 +45,11 @@ class Parking:
         clock: Clock,
         names: Mapping[str, str],
         *,
-        is_watched: Callable[[UserId], bool],
         tell: Callable[[Notice], Awaitable[None]],
     ) -> None:
         self._writer = writer
         self._clock = clock
         self._names = names
-        self._is_watched = is_watched
         self._tell = tell
         self._telling: set[asyncio.Task[None]] = set()
 
@@ -93,10 +90,9 @@ class Parking:
 
     def refreshed(self, grant: Grant) -> None:
         """See `GrantListener.refreshed`: routine, so only for who watches just now."""
-        if self._is_watched(grant.user_id):
-            task = asyncio.get_running_loop().create_task(self._tell_refreshed(grant))
-            self._telling.add(task)
-            task.add_done_callback(self._telling.discard)
+        task = asyncio.get_running_loop().create_task(self._tell_refreshed(grant))
+        self._telling.add(task)
+        task.add_done_callback(self._telling.discard)
 
     async def _tell_refreshed(self, grant: Grant) -> None:
         found = await self._writer.database.read(lambda sql: list_connections(sql, grant_id=grant.id))

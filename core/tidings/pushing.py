@@ -28,7 +28,6 @@ from tidings.health import Component
 from tidings.jobs import Ended, Job, request_jobs
 from tidings.journal import SqlJournal
 from tidings.metrics import Metrics
-from tidings.presence import Presence
 from tidings.push_rules import find_rules
 from tidings.push_subscriptions import (
     PUSH,
@@ -67,7 +66,7 @@ class Pushing:
         names: What people call the platforms.
         journal: Where news is.
         writer: Writes.
-        fanout: Knows what open pages have been sent.
+        fanout: Knows what pages in view have been sent.
         vault: Seals the subscriptions' addresses.
         clock: All time.
         log: One line for each push that failed, and for each subscription that came or went.
@@ -91,7 +90,6 @@ class Pushing:
         random: Random,
     ) -> None:
         self.transport = transport
-        self.presence = Presence(clock)
         self._names = names
         self._journal = journal
         self._writer = writer
@@ -189,7 +187,7 @@ class Pushing:
                 wait_seconds or None
             )  # nothing can be pushed as it is configured; a restart asks again
         cursor, news = await self._gather(subscription, selection)
-        if news is None or self._was_seen(job.user_id, cursor):
+        if news is None or await self._fanout.attention.was_shown(job.user_id, cursor):
             if cursor != subscription.cursor:
                 await self._writer.run_unit(partial(move_cursor, subscription=subscription, cursor=cursor))
             return Ended()
@@ -221,13 +219,6 @@ class Pushing:
             return cursor, None
         count, by_source = sources.total(), dict(sources.most_common())
         return cursor, News(tuple(shown), count, by_source, self._names, first, cursor)
-
-    def _was_seen(self, user_id: UserId, cursor: Cursor) -> bool:
-        """Whether a page that its user looks at has shown everything up to `cursor`."""
-        return self.presence.is_looking(user_id) and any(
-            one.cursor.epoch == cursor.epoch and one.cursor.seq >= cursor.seq
-            for one in self._fanout.subscriptions_of(user_id)
-        )
 
     async def _settle(
         self, subscription: PushSubscription, pushed: Pushed, cursor: Cursor | None

@@ -27,6 +27,7 @@ _SEND_BUFFER_BYTES = 64 * 1024
 _BACKLOG = 2048
 _SHUTDOWN_SECONDS = 2  # with what streams are given to end, and the last commits, less than 5
 _SWITCH_SECONDS = 0.00002
+_LOOK_SECONDS = 0.1  # for a second Ctrl-C
 
 
 class HttpServer(uvicorn.Server):
@@ -76,7 +77,12 @@ class HttpServer(uvicorn.Server):
             self._on_started()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Take no more connections, then end streams, then wait for the rest."""
+        """Say that it leaves, take no more connections, then end streams, then wait for the rest."""
+        self._services.health.leave()
+        left_seconds = self._services.settings.server.leave_after
+        while left_seconds > 0 and not self.force_exit:
+            await self._services.clock.sleep(min(left_seconds, _LOOK_SECONDS))
+            left_seconds -= _LOOK_SECONDS
         for server in self.servers:
             server.close()
         for listening in sockets or []:

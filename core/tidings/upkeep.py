@@ -192,7 +192,7 @@ def build(ground: Ground, connectors: Sequence[Connector], strategies: Sequence[
     budgets = Budgets(writer, clock, ground.health, random=ground.random)
     history = History(writer, clock)
     names = {one.platform: one.display_name for one in connectors}
-    parking = Parking(writer, clock, names, is_watched=fanout.is_watched, tell=fanout.bus.tell)
+    parking = Parking(writer, clock, names, tell=fanout.attention.tell)
     refresher = _refresher(ground, connectors, budgets, parking, history)
     tokens = Tokens(writer, vault, clock, refresher, parking)
     platforms = Platforms(connectors, tokens=tokens, budgets=budgets, http=http, clock=clock)
@@ -220,8 +220,8 @@ def build(ground: Ground, connectors: Sequence[Connector], strategies: Sequence[
             ground.journal,
             writer,
             clock,
-            is_watched=fanout.is_watched,
-            tell=fanout.bus.tell,
+            is_watched=fanout.attention.is_watched,
+            tell=fanout.attention.tell,
             budgets=budgets,
             random=ground.random,
         ),

@@ -9,7 +9,18 @@ from types import ModuleType
 
 from generator.markdown import prose, table
 
-from tidings import connecting, connectors, context, contracts, devices, hooks, items, runtime, strategies
+from tidings import (
+    bus,
+    connecting,
+    connectors,
+    context,
+    contracts,
+    devices,
+    hooks,
+    items,
+    runtime,
+    strategies,
+)
 from tidings.choices import KINDS
 
 
@@ -39,6 +50,7 @@ def plugins_page() -> str:
                 ("Connectors", connectors),
                 ("Calling a platform, connecting accounts", connecting),
                 ("Strategies", strategies),
+                ("Buses", bus),
                 ("Devices", devices),
                 ("Items of the journal", items),
             )

@@ -1,14 +1,16 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from streams import Client, Scene, frame, scene_in
 from tidings import fanout as fanout_module
-from tidings.contracts import WakeUp
+from tidings.bus import Bus
+from tidings.contracts import Arrival, Outage, WakeUp
 from tidings.errors import Denied, NotFound, Unavailable
 from tidings.event import OLDEST, Cursor, Entry, UserId
 from tidings.selection import TypeSelection
@@ -16,8 +18,8 @@ from tidings_buses.local import LocalBus
 
 
 @pytest.fixture
-async def scene(tmp_path: Path) -> AsyncIterator[Scene]:
-    async with scene_in(tmp_path) as scene:
+async def scene(tmp_path: Path, bus: Bus) -> AsyncIterator[Scene]:
+    async with scene_in(tmp_path, bus) as scene:
         yield scene
 
 
@@ -265,18 +267,44 @@ async def test_a_user_is_watched_while_there_are_streams_and_a_little_longer(sce
     assert (bus.calls[-1], late.seqs) == ("watch 1", [1])
 
 
+async def test_who_comes_back_while_the_bus_lets_go_is_watched_again(scene: Scene) -> None:
+    """The bus is told one thing of a user after another."""
+
+    class LetsGoSlowly(WatchedBus):
+        may = asyncio.Event()
+
+        async def unwatch(self, user_id: UserId) -> None:
+            await self.may.wait()
+            await super().unwatch(user_id)
+
+    bus = LetsGoSlowly()
+    scene.fanout.use(bus)
+    (await scene.open(Client())).close()
+    await scene.store.clock.advance(60)
+    client = Client()
+    opening = asyncio.create_task(scene.open(client))
+    await scene.settle()
+    assert bus.calls == ["watch 1"]
+    bus.may.set()
+    await opening
+    assert bus.calls == ["watch 1", "unwatch 1", "watch 1"]
+    await scene.append(1)
+    await scene.settle()
+    assert client.seqs == [1]
+
+
 async def test_a_watch_that_fails_is_tried_again_by_the_next(scene: Scene) -> None:
     class FailsOnce(WatchedBus):
         async def watch(self, user_id: UserId) -> None:
             await super().watch(user_id)
             if len(self.calls) == 1:
                 await asyncio.sleep(0)
-                raise Unavailable("the broker is away")
+                raise OSError("a defect")
 
     scene.fanout.use(FailsOnce())
     clients = [Client(), Client()]
     results = await asyncio.gather(*[scene.open(client) for client in clients], return_exceptions=True)
-    assert [type(one) for one in results] == [Unavailable, Unavailable]
+    assert [type(one) for one in results] == [OSError, OSError]
     client = Client()
     await scene.open(client)
     await scene.append(1)
@@ -285,12 +313,128 @@ async def test_a_watch_that_fails_is_tried_again_by_the_next(scene: Scene) -> No
     assert len(scene.fanout.subscriptions()) == 1
 
 
+class GoesAway(WatchedBus):
+    """Says that its broker is away, and is told when it is back."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.said: asyncio.Queue[Outage] = asyncio.Queue()
+        self.is_away = False
+
+    def go(self, reason: str) -> None:
+        self.is_away = bool(reason)
+        self.said.put_nowait(Outage(reason))
+
+    async def watch(self, user_id: UserId) -> None:
+        await super().watch(user_id)
+        if self.is_away:
+            raise Unavailable("the broker is away")
+
+    async def wakeups(self) -> AsyncGenerator[Arrival, None]:
+        while True:
+            yield await self.said.get()
+
+
+async def append_elsewhere(scene: Scene, count: int) -> None:
+    """Another node commits, and this one hears nothing of it."""
+    listeners = scene.journal._listeners[:]
+    scene.journal._listeners.clear()
+    await scene.append(count)
+    scene.journal._listeners.extend(listeners)
+
+
+async def pass_time(scene: Scene, seconds: float) -> None:
+    """In steps, for the database takes none of this time."""
+    for _ in range(round(seconds * 2)):
+        await scene.store.clock.advance(0.5)
+        await scene.settle()
+
+
+async def test_a_lost_wake_up_is_made_good_within_seconds(tmp_path: Path) -> None:
+    async with scene_in(tmp_path) as scene:
+        client = Client()
+        await scene.open(client)
+        await append_elsewhere(scene, 3)
+        await scene.settle()
+        assert client.seqs == []
+        await pass_time(scene, 16)
+        assert client.seqs == [1, 2, 3]
+
+
+async def test_while_the_broker_is_away_streams_open_and_go_on_with_a_second_of_latency(
+    tmp_path: Path,
+) -> None:
+    bus = GoesAway()
+    async with scene_in(tmp_path, bus) as scene:
+        early, late = Client(), Client()
+        await scene.open(early)
+        bus.go("nats://n1:4222: it is away")
+        await scene.settle()
+        assert scene.health.report()["bus"]["reason"] == "nats://n1:4222: it is away"
+        await scene.open(late, user=scene.bob)
+        for seq in (1, 2):
+            await append_elsewhere(scene, 1)
+            await pass_time(scene, 2)
+            assert early.seqs == list(range(1, seq + 1))
+        await scene.append(1)  # what is committed here doesn't make the bus look well
+        await scene.settle()
+        assert scene.health.status == "degraded"
+        await append_elsewhere(scene, 1)
+        bus.go("")
+        await scene.settle()
+        assert scene.health.status == "ok"
+        await pass_time(scene, 0.5)  # what got lost is looked up at once
+        assert early.seqs == [1, 2, 3, 4]
+
+
+async def test_what_is_committed_here_while_heads_are_looked_up_is_not_read_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The journal knows of a commit before this node's streams do."""
+    async with scene_in(tmp_path) as scene:
+        client = Client()
+        await scene.open(client)
+        heads = scene.journal.heads
+        reads: list[int] = []
+
+        async def early(users: Sequence[UserId]) -> Mapping[UserId, int]:
+            await scene.append(1)
+            found = await heads(users)
+            return {user_id: seq + 1 for user_id, seq in found.items()}
+
+        async def read(*_arguments: Any, **_options: Any) -> Any:
+            reads.append(1)
+
+        monkeypatch.setattr(scene.journal, "heads", early)
+        monkeypatch.setattr(scene.journal, "read", read)
+        await scene.store.clock.advance(15)
+        await scene.settle()
+        await scene.append(1)
+        await pass_time(scene, 1)
+        assert (client.seqs, reads) == ([1, 2], [])
+
+
+async def test_a_bus_that_hangs_holds_up_no_stream_here(scene: Scene) -> None:
+    hangs = asyncio.Event()
+
+    async def publish(_wakeups: Sequence[WakeUp]) -> None:
+        await hangs.wait()
+
+    scene.fanout.bus.publish = publish  # type: ignore[method-assign] - a broker that does not answer
+    client = Client()
+    await scene.open(client)
+    for _ in range(3):
+        await scene.append(1)
+        await scene.settle()
+    assert client.seqs == [1, 2, 3]
+
+
 class BreaksOff(LocalBus):
     def __init__(self) -> None:
         super().__init__()
         self.broken = asyncio.Event()
 
-    async def wakeups(self) -> AsyncIterator[WakeUp]:
+    async def wakeups(self) -> AsyncGenerator[Arrival, None]:
         await self.broken.wait()
         self.broken.clear()
         raise OSError("the broker has gone")

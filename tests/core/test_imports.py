@@ -14,6 +14,7 @@ CORE = ROOT / "core" / "tidings"
 # What plugins may import of `tidings`.
 PUBLIC = {
     "asgi",
+    "bus",
     "commonlog",
     "config",
     "connecting",
@@ -54,7 +55,7 @@ LAYERS = [
     },
     {"event", "addresses", "secret", "yamlfile", "selection", "credentials", "keys", "websocket"},
     {"discretion"},
-    {"connecting", "deliveries", "exchange", "items", "logs"},
+    {"bus", "connecting", "deliveries", "exchange", "items", "logs"},
     {"connectors"},
     {"strategies", "commonlog"},
     {"contracts", "validation", "origins"},
@@ -106,6 +107,9 @@ LAYERS = [
         "scheduler",
         "fanout",
         "subscription",
+        "watches",
+        "attention",
+        "headcheck",
         "retention",
         "messages",
         "budgets",

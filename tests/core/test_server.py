@@ -11,7 +11,8 @@ import pytest
 from tidings.config import Settings
 from tidings.errors import ConfigError, Conflict
 from tidings.server import allow_many_connections, bind
-from tidings.testing.server import live_server
+from tidings.testing.clock import FakeClock
+from tidings.testing.server import CONFIG, live_server
 
 
 def _settings(port: int, host: str = "127.0.0.1") -> Settings:
@@ -85,3 +86,33 @@ async def test_a_stopping_server_takes_no_connection_but_finishes_what_it_began(
         assert (await sending).status_code == 200
         with pytest.raises(httpx.ConnectError):
             await client.get(server.url)
+
+
+async def test_a_server_that_is_told_to_stop_says_so_and_serves_on_for_a_while(tmp_path: Path) -> None:
+    clock = FakeClock()
+    async with (
+        live_server(tmp_path, CONFIG + "server: {leave_after: 5s}\n", clock=clock) as server,
+        httpx.AsyncClient(base_url=server.url, trust_env=False) as client,
+    ):
+        assert (await client.get("/api/health/ready")).json() == {"status": "ok"}
+        server.stop()
+        async with asyncio.timeout(20):
+            while (answer := await client.get("/api/health/ready")).status_code == 200:
+                await asyncio.sleep(0)
+        assert (answer.status_code, answer.json()) == (503, {"status": "unavailable", "reason": "leaving"})
+        assert (await client.get("/api/health/live")).status_code == 200
+        await clock.advance(4)
+        assert (await client.get("/api/health/ready")).status_code == 503
+        async with asyncio.timeout(20):
+            while not server.stopped:
+                await clock.advance(1)
+        with pytest.raises(httpx.ConnectError):
+            await client.get("/api/health/live")
+
+
+async def test_without_its_database_a_server_is_not_ready(tmp_path: Path) -> None:
+    async with live_server(tmp_path) as server:
+        server.services.health.component("database").down("the disk is full")
+        answer = await server.client.get("/api/health/ready")
+        assert (answer.status_code, answer.json()["reason"]) == (503, "database")
+        assert (await server.client.get("/api/health/live")).status_code == 200

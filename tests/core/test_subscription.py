@@ -10,6 +10,7 @@ import pytest
 
 from streams import Client, Scene, frame, scene_in
 from tidings.accounts import remove_user
+from tidings.bus import Bus
 from tidings.contracts import Notice, Page
 from tidings.errors import Unavailable
 from tidings.event import OLDEST, Cursor
@@ -18,8 +19,8 @@ from tidings.selection import TypeSelection
 
 
 @pytest.fixture
-async def scene(tmp_path: Path) -> AsyncIterator[Scene]:
-    async with scene_in(tmp_path) as scene:
+async def scene(tmp_path: Path, bus: Bus) -> AsyncIterator[Scene]:
+    async with scene_in(tmp_path, bus) as scene:
         yield scene
 
 

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import itertools
 import tempfile
+from collections.abc import Callable
 from contextlib import AsyncExitStack
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 from hypothesis import settings
@@ -21,13 +24,17 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
+from broker import Broker, nats_bus
 from examples import examples
 from streams import Client, Scene, scene_in
+from tidings.bus import Bus
+from tidings.clock import SystemClock
 from tidings.contracts import WakeUp
 from tidings.event import OLDEST, Cursor, UserId
 from tidings.retention import Policy, Retention
 from tidings.selection import EVERYTHING, TypeSelection
 from tidings.subscription import LiveSubscription
+from tidings_buses.local import LocalBus
 
 RARE = TypeSelection(["rare"])
 
@@ -97,9 +104,12 @@ class FanoutMachine(RuleBasedStateMachine):
         self.stack = AsyncExitStack()
         self.open_watchers: list[Watcher] = []
 
+    bus: ClassVar[Callable[[], Bus]] = LocalBus
+
     @initialize()
     def begin(self) -> None:
-        self.scene: Scene = self.runner.run(self.stack.enter_async_context(scene_in(Path(self.folder.name))))
+        opened = scene_in(Path(self.folder.name), type(self).bus())
+        self.scene: Scene = self.runner.run(self.stack.enter_async_context(opened))
         self.types: dict[UserId, list[str]] = {self.scene.alice: [], self.scene.bob: []}
         self.floors = dict.fromkeys(self.types, 0)
 
@@ -250,4 +260,17 @@ class FanoutMachine(RuleBasedStateMachine):
 def test_every_stream_gets_exactly_its_events_in_order_once() -> None:
     run_state_machine_as_test(
         FanoutMachine, settings=settings(max_examples=examples(15), stateful_step_count=30, deadline=None)
+    )
+
+
+def test_every_stream_gets_exactly_its_events_in_order_once_by_nats(broker: Broker) -> None:
+    subjects = itertools.count()
+
+    class NatsMachine(FanoutMachine):
+        @staticmethod
+        def bus() -> Bus:
+            return nats_bus(broker, SystemClock(), subject=f"machine.{next(subjects)}")
+
+    run_state_machine_as_test(
+        NatsMachine, settings=settings(max_examples=examples(5), stateful_step_count=30, deadline=None)
     )

@@ -34,6 +34,7 @@ from tidings.scheduler import Scheduler
 from tidings.testing.clock import FakeClock
 from tidings.vault import Vault
 from tidings.writer import Writer
+from tidings_buses.local import LocalBus
 
 _drop = structlog.wrap_logger(None, processors=[lambda *_: (_ for _ in ()).throw(structlog.DropEvent)])
 MUTED = "com.example.muted"
@@ -128,6 +129,7 @@ class PushMachine(RuleBasedStateMachine):
         self.writer = Writer(self.database, health.component("database"), self.clock.monotonic)
         self.journal = SqlJournal(self.database, self.writer, self.clock)
         fanout = Fanout(self.journal, self.clock, _drop, metrics, health)
+        fanout.use(LocalBus())
         self.scheduler = Scheduler(self.journal, self.writer, self.clock, _drop, metrics, random=Random(1))
         self.pushing = Pushing(
             self.transport, {}, self.journal, self.writer, fanout, Vault(KeyRing({"v": b"v" * 32})),

@@ -177,7 +177,8 @@ class _Handlers:
 
     async def presence(self, request: Request, principal: Principal) -> Response:
         said: PagePresence = await read_body(request, PagePresence)
-        self._pushing.presence.say(principal.user_id, said.page, visible=said.visible)
+        attention = self._services.fanout.attention
+        await attention.say(principal.user_id, said.page, visible=said.visible)
         return Response(status_code=204)
 
 

@@ -46,6 +46,21 @@ _PATHS: Mapping[str, Mapping[str, Any]] = {
     "/api/health": _get(
         "get_api_health", "Whether the server works", answer=_HEALTH, description=_DETAILS, security=[]
     ),
+    "/api/health/live": _get(
+        "get_api_health_live",
+        "Whether the process works",
+        answer=_HEALTH,
+        description="Open to anyone. Looks at nothing but itself: where it does not answer, start it again.",
+        security=[],
+    ),
+    "/api/health/ready": _get(
+        "get_api_health_ready",
+        "Whether to send requests here",
+        answer=_HEALTH,
+        description="Open to anyone. 503 while the database can't be used (`reason` is `database`), and from when the "
+        "server is told to stop (`leaving`), for as long as `server.leave_after` says and until it has stopped.",
+        security=[],
+    ),
     "/api/webhooks/health": _get(
         "get_api_webhooks_health",
         "Which platforms' webhooks are taken",
@@ -118,6 +133,15 @@ def routes(services: Services, operations: Sequence[Operation]) -> list[Route]:
         status = services.health.status
         return JSONResponse({"status": status, **details}, 503 if status == "unavailable" else 200)
 
+    async def live(_request: Request) -> Response:
+        return JSONResponse({"status": "ok"})
+
+    async def ready(_request: Request) -> Response:
+        problem = services.health.problem
+        if problem:
+            return JSONResponse({"status": "unavailable", "reason": problem}, 503)
+        return JSONResponse({"status": "ok"})
+
     async def webhooks_health(request: Request) -> Response:
         details: dict[str, Any] = {}
         if await _may_read(services, request):
@@ -148,6 +172,8 @@ def routes(services: Services, operations: Sequence[Operation]) -> list[Route]:
 
     return [
         Route("/api/health", health, methods=["GET"]),
+        Route("/api/health/live", live, methods=["GET"]),
+        Route("/api/health/ready", ready, methods=["GET"]),
         Route("/api/webhooks/health", webhooks_health, methods=["GET"]),
         Route("/metrics", metrics, methods=["GET"]),
         Route("/openapi.json", openapi, methods=["GET"]),

@@ -170,7 +170,7 @@ async def _platforms(
         outbound = Outbound(installation.public_url)
         connecting = [one for one in rehearsal.connectors if isinstance(one, Connects)]
         names = {one.platform: one.display_name for one in rehearsal.connectors}
-        parking = Parking(writer, clock, names, is_watched=lambda _user: False, tell=_tell_nobody)
+        parking = Parking(writer, clock, names, tell=_tell_nobody)
         refresher = Refresher(
             writer,
             vault,

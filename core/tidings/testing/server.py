@@ -65,6 +65,17 @@ class LiveServer:
     url: str
     client: httpx.AsyncClient
     logged: Sequence[Mapping[str, Any]]
+    _http: HttpServer
+    _serving: asyncio.Task[None]
+
+    def stop(self) -> None:
+        """Tell it to stop, as SIGTERM does."""
+        self._http.should_exit = True
+
+    @property
+    def stopped(self) -> bool:
+        """Whether it has."""
+        return self._serving.done()
 
     async def add_user(self, name: str, *, is_admin: bool = False) -> User:
         """A new user.
@@ -155,7 +166,7 @@ async def live_server(
             await started.wait()
             limits = httpx.Limits(max_connections=None, max_keepalive_connections=20)
             async with httpx.AsyncClient(base_url=url, limits=limits, timeout=30, trust_env=False) as client:
-                yield LiveServer(services, url, client, logged)
+                yield LiveServer(services, url, client, logged, server, serving)
         finally:
             if isinstance(clock, FakeClock):
                 clock.leave(rest)

@@ -2,33 +2,27 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections import deque
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncGenerator, Iterable, Sequence
 
 from tidings.context import Context
-from tidings.contracts import Bus, Notice, WakeUp
+from tidings.contracts import Arrival, Bus, Glance, Notice, Question, WakeUp
 from tidings.event import UserId
 from tidings.hooks import Plugin, hookimpl
-
-_MOST_NOTICES = 10_000  # that wait to be told; the oldest give way, for they are news to nobody any more
+from tidings_buses.mailbox import Mailbox
 
 
 class LocalBus(Bus):
-    """Hands every wake-up for a watched user back to this process; keeps the newest of each user only."""
+    """Hands what is sent to a watched user back to this process."""
 
     def __init__(self) -> None:
         self._watched: set[UserId] = set()
-        self._newest: dict[UserId, int] = {}
-        self._notices: deque[Notice] = deque(maxlen=_MOST_NOTICES)
-        self._waiting = asyncio.Event()
+        self._mailbox = Mailbox()
 
     async def publish(self, wakeups: Sequence[WakeUp]) -> None:
         """See `Bus.publish`."""
         for wakeup in wakeups:
             if wakeup.user_id in self._watched:
-                self._newest[wakeup.user_id] = max(wakeup.seq, self._newest.get(wakeup.user_id, 0))
-                self._waiting.set()
+                self._mailbox.put(wakeup)
 
     async def watch(self, user_id: UserId) -> None:
         """See `Bus.watch`."""
@@ -37,24 +31,27 @@ class LocalBus(Bus):
     async def unwatch(self, user_id: UserId) -> None:
         """See `Bus.unwatch`."""
         self._watched.discard(user_id)
-        self._newest.pop(user_id, None)
+        self._mailbox.forget(user_id)
 
-    async def tell(self, notice: Notice) -> None:
+    async def tell(self, frame: Notice | Glance) -> None:
         """See `Bus.tell`."""
-        if notice.user_id in self._watched:
-            self._notices.append(notice)
-            self._waiting.set()
+        if frame.user_id in self._watched:
+            self._mailbox.put(frame)
 
-    async def wakeups(self) -> AsyncIterator[WakeUp | Notice]:
+    async def ask(self, question: Question) -> bool:
+        """See `Bus.ask`: there is no other node."""
+        del question
+        return False
+
+    async def answer(self, question: Question) -> None:
+        """See `Bus.answer`: none ever arrives."""
+
+    async def wakeups(self) -> AsyncGenerator[Arrival, None]:
         """See `Bus.wakeups`."""
         while True:
-            await self._waiting.wait()
-            self._waiting.clear()
-            newest, self._newest = self._newest, {}
-            for user_id, seq in newest.items():
-                yield WakeUp(user_id, seq)
-            while self._notices:
-                yield self._notices.popleft()
+            await self._mailbox.wait()
+            for arrival in self._mailbox.take():
+                yield arrival
 
 
 class LocalBusPlugin(Plugin):

@@ -71,8 +71,7 @@ const live = new Live({
     if (state === "live") say("notice", "");
   },
   back() {
-    void standing();
-    worker.look(); // the server may have come back with another page
+    void Promise.all([standing(), notifications.back(), worker.look()]); // it may have come back with another page
   },
   async closed(reason) {
     const found = await standing();

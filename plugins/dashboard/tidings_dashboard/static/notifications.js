@@ -64,6 +64,11 @@ export class Notifications {
     if (onPurpose) void unsubscribe(); // whoever signs in next must ask for it themselves
   }
 
+  /** The stream was away, and is back. */
+  back() {
+    this.#presence.again();
+  }
+
   async open() {
     this.#isOpen = true;
     const [, rules] = await Promise.all([this.#load(), api("/api/push/rules")]);

@@ -20,6 +20,11 @@ export class Presence {
     if (!document.hidden) this.#say(true);
   }
 
+  /** Say it once more: the node that has the stream now may not have heard it. */
+  again() {
+    if (this.#timer && !document.hidden) this.#say(true);
+  }
+
   end() {
     clearInterval(this.#timer);
     this.#timer = 0;
