@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
-import secrets
+import itertools
 from collections.abc import Sequence
 
 from tidings.contracts import Appended, Checkpoint, Clock, DeliveryKey, Item, JobRequest, Page, Selection
 from tidings.errors import NotFound
 from tidings.event import Cursor, Entry, Event, Gap, UserId
 from tidings.rows import entry, prepare
+
+_lives = itertools.count(1)  # no two journals have an epoch in common
 
 
 @dataclasses.dataclass(slots=True)
@@ -40,12 +42,13 @@ class MemoryJournal:
         self.checkpoints: dict[str, Checkpoint] = {}
         self.jobs: list[tuple[UserId, JobRequest]] = []
         self._clock = clock
+        self._epoch = f"m{next(_lives)}"
         self._books: dict[UserId, _Book] = {}
 
     def add_user(self) -> UserId:
         """A user with an empty journal."""
         user_id = UserId(len(self._books) + 1)
-        self._books[user_id] = _Book(secrets.token_hex(4))
+        self._books[user_id] = _Book(f"{self._epoch}u{user_id}")
         return user_id
 
     async def append(self, *items: Item) -> Sequence[Appended]:

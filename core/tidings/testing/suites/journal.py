@@ -107,7 +107,7 @@ class JournalSuite(Suite):
             )
 
     @standard
-    async def test_refuses_strangers(self) -> None:
+    async def test_knows_no_strangers(self) -> None:
         """A user that there is not has no journal; the others' items are not held up by it."""
         async with self.shelf() as shelf:
             stranger = UserId(999_999)

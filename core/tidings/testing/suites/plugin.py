@@ -11,8 +11,8 @@ from typing import Any, ClassVar, Final
 
 from tidings import __all__ as names
 from tidings.configschema import described, undescribed
-from tidings.surface import MODULES
 from tidings.plugins import collect
+from tidings.surface import MODULES
 from tidings.testing.bench import CONTRACTS, Bench, kind_of, loaded, make_bench, offered
 from tidings.testing.quiet import listening_for_io
 from tidings.testing.suite import Suite, require, standard
@@ -52,7 +52,10 @@ class PluginSuite(Suite):
         with listening_for_io() as heard:
             type(plugin.plugin)(plugin.options)
             collect(found, kind.hook, lambda _: bench.context, CONTRACTS[kind.noun])
-        require(not heard, f"While it registers it does: {', '.join(heard)}. Do that in `run`, or when it is asked for.")
+        require(
+            not heard,
+            f"While it registers it does: {', '.join(heard)}. Do that in `run`, or when it is asked for.",
+        )
 
     @standard
     def test_imports_what_is_public(self) -> None:
@@ -81,7 +84,7 @@ class PluginSuite(Suite):
         missing = [name for name in secrets if name not in self.options]
         require(not missing, f"Give these secrets a value in `options` of the suite: {', '.join(missing)}.")
         with self.offered() as (offer, bench):
-            shown = [plugin.plugin, plugin.options, offer, getattr(offer, "__dict__", ""), bench.logged]
+            shown = [plugin.plugin, plugin.options, offer, bench.logged]
             text = " ".join(map(repr, shown))
         told = [name for name in secrets if str(self.options[name]) in text]
         require(not told, f"The value of {', '.join(told)} stands in a repr or a log line.")

@@ -90,7 +90,7 @@ class PollingSuite(ConnectorSuite):
             require(not told, f"Behind the new position it is told again: {', '.join(sorted(told))}.")
 
     @standard
-    async def test_gives_a_happening_one_id(self) -> None:
+    async def test_asks_twice_and_hears_the_same(self) -> None:
         """Asked twice from one position, as after a crash, it tells the same ids."""
         async with self.watched() as watched:
             before = (await self.poll(watched, {}))[-1].checkpoint
@@ -99,7 +99,7 @@ class PollingSuite(ConnectorSuite):
             require(first and first == again, f"Twice from one position it tells {first} and {again}.")
 
     @standard
-    async def test_tells_what_to_show(self) -> None:
+    async def test_shows_what_it_heard(self) -> None:
         """Each event can be shown by who does not know the platform, and belongs to its platform."""
         async with self.watched() as watched:
             before = (await self.poll(watched, {}))[-1].checkpoint

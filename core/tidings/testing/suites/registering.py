@@ -65,7 +65,11 @@ class RegisteringSuite(ConnectorSuite):
     async def register(self, registry: Registry) -> tuple[Registers, Target, Upstream]:
         """Make a webhook."""
         connector, target = await self.first(registry)
-        return connector, target, await connector.register(registry.api, target, registry.callback_url, registry.secret)
+        return (
+            connector,
+            target,
+            await connector.register(registry.api, target, registry.callback_url, registry.secret),
+        )
 
     @standard
     async def test_makes_one_webhook(self) -> None:
@@ -96,7 +100,9 @@ class RegisteringSuite(ConnectorSuite):
         """Renewed, it stands as it did, and does not end sooner."""
         async with self.registry() as registry:
             connector, target, made = await self.register(registry)
-            renewed = await connector.renew(registry.api, target, registry.callback_url, registry.secret, made)
+            renewed = await connector.renew(
+                registry.api, target, registry.callback_url, registry.secret, made
+            )
             require(await registry.standing() >= 1, "Renewed, it is gone.")
             ends, ended = renewed.expires_at, made.expires_at
             require(

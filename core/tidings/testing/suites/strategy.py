@@ -120,7 +120,7 @@ class StrategySuite(PluginSuite):
             yield msgspec.structs.replace(fresh, strategy=strategy.name, is_addressed=True, quiet_seconds=1.0)
 
     @standard
-    def test_is_called_as_its_entry_point(self) -> None:
+    def test_has_a_name_and_a_priority(self) -> None:
         """Its name is that of the entry point, and its priority a whole number."""
         with self.strategy() as strategy:
             require(

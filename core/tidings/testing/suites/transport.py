@@ -112,7 +112,7 @@ class StreamingSuite(TransportSuite):
                 _told([await listener.event()], [1])
 
     @standard
-    async def test_keeps_users_apart(self) -> None:
+    async def test_tells_each_user_their_own(self) -> None:
         """A stream tells of its own user's news alone."""
         async with self.room() as (server, user, token), self.listen(server, token) as listener:
             other = await server.add_user("bob")
@@ -207,7 +207,7 @@ class PushingSuite(TransportSuite):
             )
 
     @standard
-    async def test_waits_as_long_as_it_is_asked_to(self) -> None:
+    async def test_waits_as_long_as_its_service_asks(self) -> None:
         """A service that asks for patience gets it."""
         pushed, _ = await self.push(Faults.LIMITED)
         require((pushed.retry_after_seconds or 0) >= 120, "`Retry-After: 120` is not passed on.")
