@@ -104,7 +104,8 @@ LAYERS = [
     {"api", "app", "bootstrap", "runtime"},
     {"protocol", "websocketprotocol"},
     {"server"},
-    {"testing", "cli"},
+    {"testing"},
+    {"scaffold", "plugincheck", "cli"},
     {"__main__"},
 ]
 
