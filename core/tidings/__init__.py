@@ -177,5 +177,10 @@ __version__ = version("tidings")
 def __getattr__(name: str) -> Any:
     """Import a public name from its home; a server that is starting needs few of them."""
     if name not in _MODULES:
-        raise AttributeError(f"module 'tidings' has no public name {name!r}")
+        from tidings.deprecated import replacement  # noqa: PLC0415 - seldom needed
+
+        instead = replacement(name)
+        if instead is None:
+            raise AttributeError(f"module 'tidings' has no public name {name!r}")
+        name = instead
     return getattr(importlib.import_module(f"tidings.{_MODULES[name]}"), name)

@@ -30,7 +30,8 @@ if TYPE_CHECKING:
 
 Offer = TypeVar("Offer")
 
-SUPPORTED_API_VERSIONS: Final = frozenset({API_VERSION})
+#: This one and the one before: who wrote a plugin has a whole version's time to follow.
+SUPPORTED_API_VERSIONS: Final = frozenset(range(max(1, API_VERSION - 1), API_VERSION + 1))
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -54,6 +54,7 @@ class TestSse(StreamingSuite):
 
 class TestWebSocket(StreamingSuite):
     plugin = "transport/websocket"
+    options = {"auth_timeout": "1s"}
 
     def listen(
         self, server: LiveServer, token: str, *, after: str = ""

@@ -30,6 +30,7 @@ LAYERS = [
         "metrics",
         "rhythm",
         "surface",
+        "deprecated",
     },
     {"event", "addresses", "secret", "yamlfile", "selection", "credentials", "keys", "websocket"},
     {"discretion"},
