@@ -29,6 +29,7 @@ if TYPE_CHECKING:
         Connector,
         Connects,
         Extra,
+        Follows,
         Greeted,
         Greets,
         Hint,
@@ -80,8 +81,8 @@ if TYPE_CHECKING:
 _HOMES = {
     "config": "Duration Rate Secret Section Size",
     "context": "Context",
-    "contracts": "Account Answer Api Appended Asked Budget Bus Checkpoint Clock Connector Connects Extra Greeted "
-    "Greets Hint Http Item Journal Keys Notice OAuth OAuthClient Page Parsed Pause Plan Polled Polls Principal "
+    "contracts": "Account Answer Api Appended Asked Budget Bus Checkpoint Clock Connector Connects Extra Follows "
+    "Greeted Greets Hint Http Item Journal Keys Notice OAuth OAuthClient Page Parsed Pause Plan Polled Polls Principal "
     "Receives Recovers Registers Reply Sink Strategy Streams Subscription Target TokenSet Transport Upstream Verdict "
     "WakeUp WatchState WebhookRequest retry_after_seconds",
     "devices": "Admitted Device Fate News Pushed Pushes",
@@ -116,6 +117,7 @@ __all__ = [
     "Event",
     "Extra",
     "Fate",
+    "Follows",
     "Gap",
     "Greeted",
     "Greets",

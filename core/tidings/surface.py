@@ -31,5 +31,6 @@ MODULES: Final = frozenset(
         "selection",
         "strategies",
         "websocket",
+        "websub",
     }
 )

@@ -9,7 +9,7 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from tidings.connecting import Answer, Connects
-from tidings.connectors import Connector
+from tidings.connectors import Connector, Follows
 from tidings.testing.bench import Bench
 from tidings.testing.suite import fail, require, standard
 from tidings.testing.suites.plugin import PluginSuite
@@ -67,7 +67,7 @@ class ConnectorSuite(PluginSuite):
     def test_consents_where_it_should(self) -> None:
         """Its OAuth addresses are URLs, and what it needs is among what it asks for."""
         with self.connector() as (connector, _):
-            if not isinstance(connector, Connects):
+            if isinstance(connector, Follows) or not isinstance(connector, Connects):
                 return
             oauth = connector.oauth
             for url in (oauth.authorize_url, oauth.token_url, connector.api_url):

@@ -29,12 +29,14 @@ class Watched:
         api: The platform's API as that account may use it.
         happen: Makes something happen at the platform that the connector tells of.
         now: The present instant.
+        break_down: Makes every request fail so, for a connector that calls its platform by `Context.http`.
     """
 
     connector: Connector
     api: Api
     happen: Callable[[], Awaitable[None]]
     now: Callable[[], datetime]
+    break_down: Callable[[Exception], None] | None = None
 
 
 class PollingSuite(ConnectorSuite):
@@ -118,6 +120,8 @@ class PollingSuite(ConnectorSuite):
         for error in (Unavailable("It is down.", retry_after_seconds=7), AuthExpired("It is dead.")):
             async with self.watched() as watched:
                 failing = dataclasses.replace(watched, api=FailingApi(watched.api, error))
+                if watched.break_down is not None:
+                    watched.break_down(error)
                 try:
                     await self.poll(failing, {})
                 except type(error):
