@@ -58,7 +58,7 @@ def environment(tmp_path_factory: pytest.TempPathFactory, wheels: Path, constrai
     """An environment with these wheels, pytest, and what they need."""
     made = Environment(tmp_path_factory.mktemp("environment"))
     built = sorted(map(str, wheels.glob("*.whl")))
-    made.install("-c", str(constraints), *built, "pytest", "hatchling")
+    made.install("-c", str(constraints), *built, "pytest", "hatchling", "editables")
     return made
 
 
