@@ -22,6 +22,9 @@ run: .venv/.ok            ## start the server from config.yaml
 test: .venv/.ok           ## the whole test suite
 	$(VPY) -m pytest -q -n 2 --dist loadfile
 
+test-plugins: .venv/.ok   ## wheels in clean environments: examples, new plugins, the tutorial
+	$(VPY) -m pytest -q --dist loadfile tests/outside
+
 lint: .venv/.ok           ## ruff and mypy, strict
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check .
@@ -41,8 +44,8 @@ lock: .venv/.ok           ## pin and hash the dependencies again
 	  --no-emit-index-url --no-emit-find-links --no-header --no-annotate --upgrade pyproject.toml -o requirements-dev.txt
 
 help:                     ## list these targets
-	@grep -E '^[a-z]+:.*##' Makefile | sed 's/:[^#]*## /\t/' | expand -t 10
+	@grep -E '^[a-z-]+:.*##' Makefile | sed 's/:[^#]*## /\t/' | expand -t 15
 
 export PY
 FORCE:
-.PHONY: setup run test lint soak docs lock help FORCE
+.PHONY: setup run test test-plugins lint soak docs lock help FORCE

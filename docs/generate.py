@@ -1,6 +1,7 @@
 """Writes `docs/reference/` and the README's table from the code.
 
-`python docs/generate.py` writes what has changed; with `--check` it writes nothing, and exits 1 if it would.
+`python docs/generate.py` writes what has changed; with `--check` it writes nothing, and exits 1 if it would. With
+`--release` it first takes the public names as they are now for those of the version that is being released.
 """
 
 from __future__ import annotations
@@ -12,17 +13,20 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
+from generator.conformance import conformance_page
 from generator.errors import errors_page
 from generator.events import events_page
 from generator.javascript import javascript_page
 from generator.markdown import table
 from generator.plugins import plugins_page
+from generator.publicapi import RELEASED, public_api_page, surface, written
 from generator.routes import described, routes_page
 from generator.settings import all_options, config_page
 from generator.streams import streams_page
 from generator.webpush import web_push_page
 from prometheus_client.metrics import MetricWrapperBase
 
+from tidings import __version__
 from tidings.cli.reference import command_reference
 from tidings.metrics import Metrics
 
@@ -69,6 +73,8 @@ def pages() -> dict[Path, str]:
         "events.md": events_page(api),
         "streams.md": streams_page(api),
         "plugins.md": plugins_page(),
+        "conformance.md": conformance_page(),
+        "public-api.md": public_api_page(),
         "javascript.md": javascript_page(),
         "web-push.md": web_push_page(),
     }
@@ -90,6 +96,8 @@ def stale(found: Mapping[Path, str]) -> list[Path]:
 
 def main(arguments: Sequence[str]) -> int:
     """Write or check; the exit code."""
+    if "--release" in arguments:
+        RELEASED.write_text(written(__version__, surface()), "utf-8")
     found = pages()
     changed = stale(found)
     checking = "--check" in arguments

@@ -1,9 +1,9 @@
 """What a connector must be, and what it may be besides: the platform's half of the contracts.
 
 A connector is one object that says what it can by the contracts it fulfils: `Receives` webhooks, `Greets` who
-asks whether an address wants them, `Pulls` what waits for it elsewhere, `Connects` accounts by OAuth, `Polls` their
-news, `Registers` webhooks at the platform, `Recovers` lost deliveries. Core does all the rest: consent, tokens,
-rates, retries, checkpoints, order and durability.
+asks whether an address wants them, `Pulls` what waits for it elsewhere, `Connects` accounts by OAuth or `Follows` what
+needs no consent, `Polls` their news, `Registers` webhooks at the platform, `Recovers` lost deliveries. Core does all
+the rest: consent, tokens, rates, retries, checkpoints, order and durability.
 
 Failures: `Unavailable` (try again), `AuthExpired` (the token is dead), `Rejected` (this item, for good).
 """
@@ -18,8 +18,9 @@ from typing import Any, ClassVar
 import msgspec
 
 from tidings.addresses import is_public
-from tidings.connecting import Api
+from tidings.connecting import Account, Api, Connects, OAuth, OAuthClient
 from tidings.deliveries import Keys, Parsed, Reply, WebhookRequest
+from tidings.errors import Rejected
 from tidings.event import Event
 
 
@@ -42,6 +43,53 @@ class Connector(ABC):
     icon: ClassVar[str] = ""
     settings_schema: ClassVar[Mapping[str, Any]] = {}
     unseen: ClassVar[str] = ""
+
+
+class Follows(Connector, Connects):
+    """A connector whose accounts need no consent: what anybody may read, named by an address such as a feed's.
+
+    Such an account has no token. The connector calls its platform by `Context.http`, never by the `Api` it is given,
+    of which `account_key` alone is of use. People follow by `POST /api/connections`. Since API 1.
+
+    Attributes:
+        asks_for: What people are asked for: `The address of a feed, or of a page that has one`.
+    """
+
+    asks_for: ClassVar[str]
+    api_url: str = ""
+
+    @abstractmethod
+    async def follow(self, address: str) -> Account:
+        """What stands at an address that somebody typed.
+
+        Implementers must not believe it: it may name a machine of the installation's own network, see `may_ask`.
+
+        Raises:
+            Rejected: There is nothing to follow there; the text says what to write instead (status 400).
+            Unavailable: It does not answer now.
+        """
+
+    def may_ask(self, url: str) -> bool:
+        """Whether `url` is of the web and of no machine in this network, by its name; ask before each request."""
+        return url.startswith(("https://", "http://")) and is_public(url)
+
+    @property
+    def oauth(self) -> OAuth:
+        """Nothing to consent to."""
+        return OAuth(provider=f"follows-{self.platform}", authorize_url="", token_url="", scopes=())
+
+    @property
+    def clients(self) -> Sequence[OAuthClient]:
+        """One for all, which is registered nowhere."""
+        return (OAuthClient("none"),)
+
+    async def identify(self, api: Api) -> Account:
+        """Nobody consents.
+
+        Raises:
+            Rejected: Always.
+        """
+        raise Rejected(f"{self.display_name} is followed by an address.", status=409)
 
 
 # --- webhooks: what a platform sends --------------------------------------------------------------------------

@@ -28,7 +28,7 @@ from tidings.addressing import (
 from tidings.commonlog import RecoversCommon
 from tidings.connecting import Account, Connects, Http, OAuthClient, TokenSet
 from tidings.connections import Connection, find_connection, list_connections, save_connection
-from tidings.connectors import Connector
+from tidings.connectors import Connector, Follows
 from tidings.contracts import Clock, Item, JobRequest, Principal
 from tidings.errors import Denied, NotFound, Rejected
 from tidings.grants import Grant, save_grant
@@ -124,6 +124,11 @@ class Consent:
                 "Only who is signed in with a browser can connect an account.", status=403, code="forbidden"
             )
         connector, connects = self._platforms.connector(platform), self._platforms.connecting(platform)
+        if isinstance(connector, Follows):
+            raise Rejected(
+                f"{connector.display_name} needs no consent. Follow an address: POST /api/connections.",
+                status=409,
+            )
         state, verifier = secrets.token_urlsafe(_STATE_BYTES), new_verifier() if connects.oauth.pkce else ""
         hashed, now = digest(state), self._clock.now()
 
@@ -199,6 +204,38 @@ class Consent:
             platform=platform,
             connection=consented.connection.id,
             new=consented.is_new,
+        )
+        return consented
+
+    async def follow(self, principal: Principal, platform: str, address: str) -> Consented:
+        """What stands at an address becomes a connection, where no consent is needed for it.
+
+        Raises:
+            NotFound: No such platform.
+            Rejected: The platform wants a consent; or there is nothing to follow at that address.
+            Unavailable: It does not answer now.
+        """
+        connector = self._platforms.connector(platform)
+        if not isinstance(connector, Follows):
+            raise Rejected(
+                f"{connector.display_name} wants a consent: GET /api/oauth/{platform}/start, in a browser.",
+                status=409,
+            )
+        account = await connector.follow(address)
+        consented = await self._writer.run_unit(
+            partial(
+                self._save,
+                user=principal,
+                connector=connector,
+                connects=connector,
+                client=connector.clients[0],
+                tokens=TokenSet(access_token="none"),  # noqa: S106 - there is none
+                account=account,
+                wanted="",
+            )
+        )
+        self._log.info(
+            "followed", user=principal.user_id, platform=platform, connection=consented.connection.id
         )
         return consented
 

@@ -44,6 +44,7 @@ from tidings.connecting import (
 from tidings.connectors import (
     Asked,
     Connector,
+    Follows,
     Greeted,
     Greets,
     LoggedDelivery,
@@ -81,6 +82,7 @@ __all__ = [
     "Draft",
     "Drafts",
     "Extra",
+    "Follows",
     "Glance",
     "Greeted",
     "Greets",

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import pluggy
 
-from tidings.choices import KINDS, PluginChoice
+from tidings.choices import KINDS, Kind, PluginChoice
 from tidings.context import Context
 from tidings.errors import ConfigError, PluginError
 from tidings.hooks import API_VERSION, HookSpecs, Options, Plugin, ServerAddress
@@ -30,7 +30,8 @@ if TYPE_CHECKING:
 
 Offer = TypeVar("Offer")
 
-SUPPORTED_API_VERSIONS: Final = frozenset({API_VERSION})
+#: This one and the one before: who wrote a plugin has a whole version's time to follow.
+SUPPORTED_API_VERSIONS: Final = frozenset(range(max(1, API_VERSION - 1), API_VERSION + 1))
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -52,6 +53,22 @@ class InstalledPlugin:
     def key(self) -> str:
         """Its name among all plugins: `connector/github`."""
         return f"{self.kind}/{self.name}"
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Found:
+    """An installed plugin, imported.
+
+    Attributes:
+        plugin_class: What its entry point names; None where that can't be imported.
+        problem: Why not, in one line; "" where all is well.
+    """
+
+    kind: Kind
+    name: str
+    distribution: str
+    plugin_class: type[Plugin] | None
+    problem: str = ""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -123,6 +140,20 @@ def installed() -> list[InstalledPlugin]:
         for point in entry_points(group=kind.group)
     }
     return sorted(found, key=lambda plugin: (plugin.kind, plugin.name, plugin.distribution))
+
+
+def find_all() -> list[Found]:
+    """All installed plugins, each imported; sorted by kind, as `KINDS` has them, and name."""
+    found = []
+    for kind in KINDS:
+        for point in sorted(entry_points(group=kind.group), key=lambda point: point.name):
+            plugin_class, problem = None, ""
+            try:
+                plugin_class = _plugin_class(point)
+            except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever a plugin raises is contained
+                problem = _describe(error, point.value, [])[0]
+            found.append(Found(kind, point.name, _distribution(point), plugin_class, problem))
+    return found
 
 
 def load_plugins(settings: Settings) -> Loaded:

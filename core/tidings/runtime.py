@@ -42,6 +42,7 @@ from tidings.origins import Origins
 from tidings.outbound import Outbound
 from tidings.plugins import Loaded, LoadedPlugin, collect
 from tidings.pulling import PULL, Pulling
+from tidings.pushers import Pushers
 from tidings.pushing import Pushing
 from tidings.ratelimit import Limiter, RequestLimits
 from tidings.registrations import Target, find_addressed, find_targets
@@ -234,12 +235,11 @@ def _pushing(settings: Settings, offers: _Offers, ground: Ground) -> Pushing | N
     pushes = [one for one in offers.transports if isinstance(one, Pushes)]
     if not pushes:
         return None
-    if len(pushes) > 1:
-        names = ", ".join(one.name for one in pushes)
-        raise ConfigError(f"plugins.transports: {names} all push to devices. Choose one of them.")
-    pushes[0].use_keys(load_push_keys(settings.database_path).keys)
+    keys = load_push_keys(settings.database_path).keys
+    for one in pushes:
+        one.use_keys(keys)
     return Pushing(
-        pushes[0],
+        Pushers(pushes),
         {one.platform: one.display_name for one in offers.connectors},
         ground.journal,
         ground.writer,

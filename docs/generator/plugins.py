@@ -27,18 +27,17 @@ from tidings.choices import KINDS
 def plugins_page() -> str:
     """`plugins.md`."""
     steps = re.findall(r'collect\(loaded, "(\w+)"', inspect.getsource(runtime))
-    chain = " --> ".join(
-        ["named[config.yaml names it]", "imported", "validated[options validated]", "built", *steps]
-    )
+    chain = "\n  → ".join(["named in config.yaml", "imported", "options validated", "built", *steps])
     kinds = table(
         ("under `plugins:`", "entry-point group", "hook"),
         [(f"`{kind.section}`", f"`{kind.group}`", f"`{kind.hook}`") for kind in KINDS],
     )
     return (
-        "# Plugins\n\nHow to write one: [a plugin of your own](../how-to/write-a-plugin.md).\n\n## Hooks\n\n"
+        "# Plugins\n\nHow to write one: [a plugin of your own](../how-to/write-a-plugin.md). Every public name: "
+        "[public API](public-api.md). The suites that plugins pass: [conformance](conformance.md).\n\n## Hooks\n\n"
         + prose(hooks.__doc__ or "").partition("\n")[2].lstrip()
         + f"\n{kinds}\nA plugin's life until the server listens:\n\n"
-        + f"```mermaid\nflowchart LR\n  {chain} --> listening\n```\n"
+        + f"```text\n{chain}\n  → listening\n```\n"
         + _classes(hooks)
         + f"\n## Context\n\n{(context.__doc__ or '').strip()}\n"
         + _classes(context)

@@ -13,6 +13,7 @@ PAGES = sorted(
         *ROOT.glob("docs/**/*.md"),
         *ROOT.glob("plugins/*/*.md"),
         *ROOT.glob("clients/*/*.md"),
+        *ROOT.glob("examples/*/*.md"),
     ]
 )
 _FENCE = re.compile(r"^( *)```(\w*)\n(.*?)^\1```$", re.MULTILINE | re.DOTALL)

@@ -11,9 +11,9 @@ from joserfc.jwk import RSAKey
 
 import deliveries
 from tidings.testing.clock import FakeClock
+from tidings.testing.readers import closed, connected, say, told
 from tidings.testing.server import live_server
 from tidings.testing.streams import Frame, SseReader, open_stream
-from transports import closed, connected, say, told
 
 
 class Application:

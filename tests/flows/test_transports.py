@@ -11,8 +11,8 @@ import deliveries
 from tidings.contracts import Item, Notice
 from tidings.event import Event, UserId
 from tidings.retention import Policy, Retention
+from tidings.testing.readers import TRANSPORTS, Listener, News, Open
 from tidings.testing.server import Hook, LiveServer, live_server
-from transports import TRANSPORTS, Listener, News, Open
 
 EVENTS = 10_000
 BATCH = 100

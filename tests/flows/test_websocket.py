@@ -20,8 +20,8 @@ from connecting import SANDBOX
 from tidings.accounts import User, remove_user
 from tidings.api_tokens import list_tokens, revoke_token
 from tidings.sessions import add_login_link, digest, end_session, find_sessions
+from tidings.testing.readers import closed, connected, heard, say, told
 from tidings.testing.server import LiveServer, live_server
-from transports import closed, connected, heard, say, told
 
 PROMISED_SECONDS = 5
 SECRET = "0123456789abcdef0123456789abcdef"

@@ -15,8 +15,8 @@ from tidings.api_tokens import list_tokens, revoke_token
 from tidings.contracts import Item
 from tidings.event import Event
 from tidings.testing.clock import FakeClock
+from tidings.testing.readers import closed, connected, say, told
 from tidings.testing.server import LiveServer, live_server
-from transports import closed, connected, say, told
 
 _numbers = itertools.count()
 

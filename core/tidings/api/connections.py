@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 from sqlalchemy import Connection as Sql
@@ -20,7 +20,7 @@ from tidings.connections import (
     list_connections,
     set_settings,
 )
-from tidings.connectors import Connector, Polls, Receives, Registers
+from tidings.connectors import Connector, Follows, Polls, Receives, Registers
 from tidings.consent import missing_scopes
 from tidings.contracts import Principal
 from tidings.errors import Rejected
@@ -55,6 +55,15 @@ _HOOK = [
         *("expires_at", "verified_at", "checked_at", "last_delivery_at"),
     )
 ]
+
+
+class NewConnection(msgspec.Struct, forbid_unknown_fields=True):
+    """What to follow, at a platform that needs no consent: those of `GET /api/platforms` that have `follow`."""
+
+    platform: Annotated[str, msgspec.Meta(max_length=64)]
+    address: Annotated[
+        str, msgspec.Meta(max_length=2000, description="As `follow` of the platform asks for it.")
+    ]
 
 
 class _Handlers:
@@ -119,6 +128,18 @@ class _Handlers:
         answer["limits"] = msgspec.to_builtins(limits)
         return JSONResponse(answer)
 
+    async def follow(self, request: Request, principal: Principal) -> Response:
+        """Follow what needs no consent."""
+        wish: NewConnection = await read_body(request, NewConnection)
+        address = wish.address.strip()
+        consented = await self._services.upkeep.consent.follow(principal, wish.platform, address)
+        self._services.scheduler.wake()
+        connection_id = consented.connection.id
+        shown = await self._services.database.read(
+            lambda sql: _shown(sql, find_connection(sql, connection_id))
+        )
+        return JSONResponse(shown, 201 if consented.is_new else 200)
+
     async def sync(self, request: Request, principal: Principal) -> Response:
         """Ask for news."""
         await self._services.wishes.carry_out(principal.user_id, request.path_params["id"])
@@ -180,6 +201,22 @@ def operations(services: Services) -> list[Operation]:
             answer=_OBJECT,
             parameters=(_ID,),
         ),
+        *_changes(handlers),
+    ]
+
+
+def _changes(handlers: _Handlers) -> list[Operation]:
+    return [
+        Operation(
+            "POST",
+            "/api/connections",
+            "send",
+            "Follow what needs no consent, such as a feed",
+            handlers.follow,
+            answer=_OBJECT,
+            status=201,
+            body=NewConnection,
+        ),
         Operation(
             "POST",
             "/api/connections/{id}/sync",
@@ -222,6 +259,7 @@ def _platform(
     provisioning = services.upkeep.provisioning
     connects = isinstance(connector, Connects)
     ready = isinstance(connector, Connects) and bool(connector.clients)
+    follows = isinstance(connector, Follows)
     may_provision = "admin" in principal.scopes and provisioning.is_offered(connector)
     draft = None
     if "admin" in principal.scopes and not ready:
@@ -239,7 +277,8 @@ def _platform(
         "settings_schema": dict(connector.settings_schema),
         "unseen": connector.unseen,
         "provisioned": provisioning.is_made(connector.platform),
-        **({"connect": f"/api/oauth/{connector.platform}/start"} if ready else {}),
+        **({"connect": f"/api/oauth/{connector.platform}/start"} if ready and not follows else {}),
+        **({"follow": connector.asks_for} if isinstance(connector, Follows) else {}),
         **({"provision": f"/api/platforms/{connector.platform}/provision"} if may_provision else {}),
         **({"draft": draft.url} if draft is not None else {}),
     }

@@ -18,7 +18,7 @@ from tidings.cli.installation import Installation
 from tidings.cli.output import say, say_table
 from tidings.cli.rehearsal import Rehearsal, rehearse
 from tidings.connecting import Connects, Drafts
-from tidings.connectors import Connector, Receives
+from tidings.connectors import Connector, Follows, Receives
 from tidings.devices import Pushes
 from tidings.engines import configured, is_missing
 from tidings.errors import NotFound, TidingsError
@@ -166,6 +166,8 @@ def _push(transport: Pushes) -> _Finding:
 
 
 def _client(connector: Connector, provisioned: Collection[str]) -> _Finding:
+    if isinstance(connector, Follows):
+        return _Finding(connector.display_name, _GOOD, "followed by an address, without any consent")
     if not isinstance(connector, Connects):
         return _Finding(connector.display_name, _GOOD, "receives webhooks; accounts can't be connected")
     where = urlsplit(connector.oauth.authorize_url)
@@ -186,7 +188,7 @@ def _client(connector: Connector, provisioned: Collection[str]) -> _Finding:
 
 def _addresses(connector: Connector, public_url: str) -> Sequence[tuple[str, str]]:
     rows: list[tuple[str, str]] = []
-    if isinstance(connector, Connects):
+    if not isinstance(connector, Follows) and isinstance(connector, Connects):
         rows.append(("redirect URI", redirect_uri(public_url, connector.platform)))
         rows.append(("scopes", " ".join(connector.oauth.scopes)))
     if isinstance(connector, Receives):

@@ -3,26 +3,34 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping, Sequence
 
 import click
 
 from tidings.cli.installation import Installation
-from tidings.cli.output import complain, say_json, say_table
+from tidings.cli.output import complain, say, say_json, say_table
 from tidings.cli.rehearsal import rehearse
 from tidings.config import Settings
-from tidings.errors import ConfigError
+from tidings.errors import ConfigError, PluginError
 from tidings.plugins import installed
+from tidings.testing.quality import exemptions
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class _Row:
-    """One plugin; `state` is `loaded`, `failed`, `not chosen`, or `chosen` where the start would fail."""
+    """One plugin.
+
+    Attributes:
+        state: `loaded`, `failed`, `not chosen`, or `chosen` where the start would fail.
+        exempt: The standard tests that it does not pass, each with the reason that its `quality.yaml` gives.
+    """
 
     kind: str
     name: str
     state: str
     distribution: str
     reason: str = ""
+    exempt: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
 
 @click.command("plugins")
@@ -47,6 +55,7 @@ def command(installation: Installation, as_json: bool) -> None:
             ("kind", "name", "state", "from"),
             [(row.kind, row.name, row.state, row.distribution) for row in rows],
         )
+        _say_exemptions(rows)
     if problem is not None:
         raise problem
     failed = [row for row in rows if row.state == "failed"]
@@ -54,6 +63,13 @@ def command(installation: Installation, as_json: bool) -> None:
         complain(f"{row.kind}/{row.name}: {row.reason}")
     if failed:
         raise click.exceptions.Exit(1)
+
+
+def _say_exemptions(rows: Sequence[_Row]) -> None:
+    exempt = [(f"{row.kind}/{row.name}", rule, why) for row in rows for rule, why in row.exempt.items()]
+    if exempt:
+        say("\nStandard tests that plugins don't pass, and why:\n")
+        say_table(("plugin", "test", "why"), exempt)
 
 
 def _rehearsed(settings: Settings) -> list[_Row]:
@@ -72,5 +88,14 @@ def _rows(states: dict[str, tuple[str, str]]) -> list[_Row]:
     rows = []
     for plugin in installed():
         state, reason = states.get(plugin.key, ("not chosen", ""))
-        rows.append(_Row(plugin.kind, plugin.name, state, plugin.distribution, reason))
+        exempt = {} if state == "not chosen" else _exemptions(plugin.key)
+        rows.append(_Row(plugin.kind, plugin.name, state, plugin.distribution, reason, exempt))
     return sorted(rows, key=lambda row: row.state == "not chosen")
+
+
+def _exemptions(key: str) -> Mapping[str, str]:
+    try:
+        return exemptions(key)
+    except PluginError as error:
+        complain(str(error))
+        return {}

@@ -67,6 +67,8 @@ COMMANDS: Final = {
     "check": Listed("The server", "check", "Check config.yaml and its plugins; start nothing."),
     "doctor": Listed("The server", "doctor", "Examine the set-up; print what to register at each platform."),
     "plugins": Listed("The server", "plugins", "List the plugins installed, chosen and failed."),
+    "schema": Listed("The server", "schema", "Print the JSON Schema of config.yaml, for editors."),
+    "plugin": Listed("The server", "plugin", "Make a plugin of your own, and check one."),
     "webpush": Listed("The server", "webpush", "Show the key that push services know this server by."),
     "user": Listed("People and rights", "users", "Add, list and remove users; make login links."),
     "token": Listed("People and rights", "tokens", "Make, list and revoke API tokens."),

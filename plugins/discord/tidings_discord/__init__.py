@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from importlib.metadata import version
 from typing import Annotated, Self
 
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, model_validator
 
+from tidings import __version__
 from tidings.config import Secret
 from tidings.context import Context
 from tidings.contracts import Connector, Keys, OAuthClient
@@ -119,7 +119,7 @@ class DiscordPlugin(Plugin):
             cdn_url=options.cdn_url,
         )
         # The form that Discord asks for (https://docs.discord.com/developers/reference, "User Agent").
-        headers = {"user-agent": f"DiscordBot ({context.public_url}, {version('tidings')})"}
+        headers = {"user-agent": f"DiscordBot ({context.public_url}, {__version__})"}
         client = None
         if options.own_client_id:
             client = OAuthClient(options.own_client_id, _text(options.client_secret))

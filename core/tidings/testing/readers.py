@@ -38,6 +38,7 @@ class News:
 
     @property
     def seq(self) -> int:
+        """The number in its cursor."""
         return int(self.cursor.rpartition("-")[2])
 
 
@@ -72,6 +73,7 @@ class Listener:
         return news
 
     async def events(self, count: int) -> list[News]:
+        """The next so many of them."""
         return [await self.event() for _ in range(count)]
 
 
@@ -201,6 +203,7 @@ async def connected(
 
 
 async def say(socket_: ClientConnection, **message: Any) -> None:
+    """Send a message."""
     await socket_.send(json.dumps(message))
 
 
