@@ -29,7 +29,7 @@ from tidings.history import Attempt
 from tidings.jobs import NEVER
 from tidings.leaving import begin_leaving
 from tidings.provisioning import draft_of
-from tidings.schema import from_stored, grants, jobs, platform_webhooks
+from tidings.schema import from_stored, jobs, platform_webhooks
 from tidings.services import Services
 from tidings.watching import encourage
 
@@ -80,12 +80,18 @@ class _Handlers:
     async def all_of_them(self, _request: Request, principal: Principal) -> Response:
         """All of the principal's."""
 
-        def read(sql: Sql) -> Sequence[dict[str, Any]]:
+        def read(sql: Sql) -> Sequence[tuple[dict[str, Any], Connection, Grant]]:
             found = list_connections(sql, user_id=principal.user_id)
-            return [_shown(sql, connection) for connection in found]
+            granted = [find_grant(sql, connection.grant_id) for connection in found]
+            return [
+                (_shown(sql, connection, grant), connection, grant)
+                for connection, grant in zip(found, granted, strict=True)
+            ]
 
         await self._services.upkeep.syncing.flush()
-        return JSONResponse({"connections": await self._services.database.read(read)})
+        found = await self._services.database.read(read)
+        shown = [{**answer, "limits": self._limits(connection, grant)} for answer, connection, grant in found]
+        return JSONResponse({"connections": shown})
 
     async def one(self, request: Request, principal: Principal) -> Response:
         """One, with its details."""
@@ -94,7 +100,7 @@ class _Handlers:
             connection = find_connection(sql, request.path_params["id"], user_id=principal.user_id)
             grant = find_grant(sql, connection.grant_id)
             details = _details(sql, self._services, connection, grant)
-            return {**_shown(sql, connection), **details}, connection, grant
+            return {**_shown(sql, connection, grant), **details}, connection, grant
 
         services = self._services
         await services.upkeep.syncing.flush()
@@ -105,9 +111,14 @@ class _Handlers:
         ]
         attempts.sort(key=lambda attempt: attempt.at, reverse=True)
         answer["attempts"] = [_attempt(attempt) for attempt in attempts[:_MOST_ATTEMPTS]]
-        limits = services.upkeep.budgets.report(connection.platform, grant.client_id, connection.account_key)
-        answer["limits"] = msgspec.to_builtins(limits)
+        answer["limits"] = self._limits(connection, grant)
         return JSONResponse(answer)
+
+    def _limits(self, connection: Connection, grant: Grant) -> Any:
+        budgets = self._services.upkeep.budgets
+        return msgspec.to_builtins(
+            budgets.report(connection.platform, grant.client_id, connection.account_key)
+        )
 
     async def sync(self, request: Request, principal: Principal) -> Response:
         """Ask for news."""
@@ -124,7 +135,7 @@ class _Handlers:
             connection = find_connection(sql, request.path_params["id"], user_id=principal.user_id)
             set_settings(sql, connection.id, wish.settings)
             encourage(sql, connection, self._services.clock.now())
-            return _shown(sql, find_connection(sql, connection.id))
+            return _shown(sql, find_connection(sql, connection.id), find_grant(sql, connection.grant_id))
 
         changed = await self._services.writer.run_unit(store)
         self._services.scheduler.wake()
@@ -235,14 +246,11 @@ def _platform(
     }
 
 
-def _shown(sql: Sql, connection: Connection) -> dict[str, Any]:
+def _shown(sql: Sql, connection: Connection, grant: Grant) -> dict[str, Any]:
     due = sql.execute(
         select(jobs.c.due_at).where(
             jobs.c.user_id == connection.user_id, jobs.c.kind == "sync", jobs.c.key == connection.id
         )
-    ).scalar()
-    reauthorize_by = sql.execute(
-        select(grants.c.reauthorize_by).where(grants.c.id == connection.grant_id)
     ).scalar()
     return {
         "id": connection.id,
@@ -262,7 +270,7 @@ def _shown(sql: Sql, connection: Connection) -> dict[str, Any]:
         "last_checked_at": _text(connection.last_checked_at),
         "next_check_at": _stored_text(due),
         "last_event_at": _text(connection.last_event_at),
-        "reauthorize_by": _stored_text(reauthorize_by),
+        "reauthorize_by": _text(grant.reauthorize_by),
         "reconnect": f"/api/oauth/{connection.platform}/start?connection={connection.id}",
     }
 
