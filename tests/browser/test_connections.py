@@ -146,7 +146,7 @@ async def test_the_list_tells_of_each_account_how_and_why_it_is_watched(place: P
     await expect(spotify.locator(".chip")).to_have_text("Connected")
     await expect(spotify.locator(".watching")).to_contain_text("Watched by polling since")
     await expect(spotify.locator(".watching")).to_contain_text("Spotify sends no webhooks")
-    for words in ("Checked just now", "next in", "last news none yet", "reconnect by"):
+    for words in ("Checked just now", "next in", "last news none yet", "reauthorise by"):
         await expect(spotify.locator(".meta")).to_contain_text(words)
     await expect(spotify.locator("img")).to_have_js_property("complete", True)
     await spotify.get_by_role("link").click()
@@ -219,7 +219,7 @@ async def test_sync_now_brings_what_has_happened(place: Place) -> None:
     await place.watched_by("polling")
     world(place.server).act("spotify", "play", OTTILIE)
     await page.get_by_role("button", name="Sync now").click()
-    await expect(page.locator("#connection .said")).to_have_text("Asked. What is new appears in your feed.")
+    await expect(page.locator(".toast p")).to_have_text("Asked. What is new appears in your feed.")
     await page.locator("#to-feed").click()
     await expect(cards(page).filter(has_text="Spotify").first).to_be_visible()
     await expect(page.locator("#feed li:not([data-tone])")).to_have_count(1)
@@ -402,7 +402,7 @@ async def test_all_of_it_can_be_done_with_the_keyboard(place: Place) -> None:
     await expect(leave).to_be_focused()
     await page.get_by_role("button", name="Sync now").focus()
     await page.keyboard.press("Enter")
-    await expect(page.locator("#connection .said")).to_be_visible()
+    await expect(page.locator(".toast")).to_be_visible()
     await expect(page.get_by_role("button", name="Sync now")).to_be_focused()  # though all is drawn anew
 
 

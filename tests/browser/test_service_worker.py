@@ -289,8 +289,8 @@ async def test_a_newer_version_is_offered_and_comes_with_a_click(
             other = await visitor.open()
             await browsing.is_live(other)
             await to_thread.run_sync(server.stop, signal.SIGTERM)
-            html = package / "tidings_dashboard" / "static" / "index.html"
-            html.write_text(html.read_text().replace("Nothing has happened yet", "Nothing new yet"))
+            words = package / "tidings_dashboard" / "static" / "words.js"
+            words.write_text(words.read_text().replace("Nothing has happened yet", "Nothing new yet"))
             await to_thread.run_sync(server.start)
 
             for one in (page, other):

@@ -239,6 +239,7 @@ def _platform(
         "accounts": counted.get(connector.platform, 0),
         "settings_schema": dict(connector.settings_schema),
         "unseen": connector.unseen,
+        "named_sources": connector.named_sources,
         "provisioned": provisioning.is_made(connector.platform),
         **({"connect": f"/api/oauth/{connector.platform}/start"} if ready else {}),
         **({"provision": f"/api/platforms/{connector.platform}/provision"} if may_provision else {}),
