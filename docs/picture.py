@@ -27,7 +27,6 @@ sys.path.insert(0, str(ROOT / "tests"))
 
 import browsing  # noqa: E402 - the tests' own way to a browser and through a consent
 import connecting  # noqa: E402
-
 from tidings.accounts import User  # noqa: E402
 from tidings.sessions import add_login_link  # noqa: E402
 from tidings.testing.clock import FakeClock  # noqa: E402
@@ -199,7 +198,7 @@ async def take_all(browser: Browser, folder: Path, target: Path | None) -> None:
 async def main(target: Path | None) -> None:
     """Take them."""
     async with async_playwright() as playwright:
-        path = browsing.find_chromium()
+        path = browsing.chromium_path()
         browser = await playwright.chromium.launch(executable_path=path, args=browsing.ARGUMENTS)
         with tempfile.TemporaryDirectory() as made:
             await take_live(browser, Path(made), (target or IMAGES) / "live.png")

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import pytest
 from playwright.async_api import Browser, BrowserContext, ConsoleMessage, Locator, Page, Route, expect
 
 import deliveries
@@ -69,10 +70,16 @@ READ = """async () => {
 names = (f"person-{number}" for number in itertools.count(1))
 
 
-def find_chromium() -> str | None:
-    """The path of a Chromium, None where there is none."""
+def chromium_path() -> str:
+    """The path of a Chromium; where there is none, the test fails and says what to type."""
     found = map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))
-    return next(filter(None, found), None)
+    path = next(filter(None, found), None)
+    if path is None:
+        pytest.fail(
+            "There is no Chromium here. Type: sudo apt-get install --no-install-recommends chromium",
+            pytrace=False,
+        )
+    return path
 
 
 @dataclasses.dataclass
@@ -205,7 +212,7 @@ class Visitor:
         self.problems: list[str] = []
         self.strangers: list[str] = []
         self._url = url
-        self._foreseen: list[re.Pattern[str]] = []
+        self._foreseen = [re.compile("Service Worker registration blocked by Playwright")]
         context.on("console", self._hear)
         context.on("weberror", lambda error: self._note(f"uncaught: {error.error}"))
         context.on("page", lambda page: page.on("crash", lambda _: self._note("crashed")))
@@ -213,6 +220,16 @@ class Visitor:
     def foresee(self, pattern: str) -> None:
         """Not a problem from now on: what the browser itself logs where a test makes requests fail."""
         self._foreseen.append(re.compile(pattern))
+
+    async def leave(self) -> None:
+        """Close all pages and forget who was signed in; what the browser has complained of fails the test."""
+        for page in self.context.pages:
+            await page.close()
+        await self.context.clear_cookies()
+        problems, self.problems = self.problems, []
+        self.strangers.clear()
+        del self._foreseen[1:]
+        assert problems == [], problems
 
     async def open(self, address: str = "/") -> Page:
         page = await self.context.new_page()
@@ -262,7 +279,6 @@ async def visiting(
         **options,
     )
     visitor = Visitor(context, url)
-    visitor.foresee("Service Worker registration blocked by Playwright")
     try:
         await context.route(visitor.is_foreign, visitor.answer)
         yield visitor

@@ -35,8 +35,8 @@ class Connector(ABC):
             such a list, each with a `title`; {} for nothing.
         unseen: What the platform shows no app at all, in a sentence or two, for who is about to connect: nobody shall
             wait for news that can't come. "" where that goes without saying.
-        named_sources: Whether the paths of its events' sources are names that people know (`octo/repo`) rather than ids;
-            where they are none, pages name the account instead.
+        named_sources: Whether the paths of its events' sources are names that people know (`octo/repo`) and no ids.
+            Where they are ids, pages name the account instead.
     """
 
     platform: ClassVar[str]

@@ -207,9 +207,9 @@ def test_scripts_stay_small_enough_to_read(name: str) -> None:
 WORDS = {
     f"{group}.{name}"
     for group, body in re.findall(
-        r"^export const ([A-Z_]+) = \{$(.*?)^\};$", SCRIPTS["words.js"], re.M | re.S
+        r"^export const ([A-Z_]+) = \{$(.*?)^\};$", SCRIPTS["words.js"], re.MULTILINE | re.DOTALL
     )
-    for name in re.findall(r'^  "?([\w-]+)"?:', body, re.M)
+    for name in re.findall(r'^  "?([\w-]+)"?:', body, re.MULTILINE)
 }
 # What a person could read: a capital and small letters, or two words of letters in a row.
 SPOKEN = re.compile(r"^[A-WYZ][a-z]+[.,:]?$|[a-z]{2,}[,.:;]? [a-z]{2,}|[A-Z][a-z]+ [a-zX]+")
