@@ -271,9 +271,10 @@ async def test_who_signs_in_next_reads_nothing_of_who_was_there_before(
 
 # --- later ------------------------------------------------------------------------------------------------------
 
-OUTBOX = (
-    """async () => (await (await caches.open("outbox")).keys()).map(({ url }) => new URL(url).pathname)"""
-)
+OUTBOX = """async () => {
+  const box = (await caches.has("outbox")) ? await caches.open("outbox") : null;
+  return ((await box?.keys()) ?? []).map(({ url }) => new URL(url).pathname);
+}"""
 
 
 async def waits(page: Page, *paths: str) -> None:
@@ -291,6 +292,8 @@ async def test_what_is_read_without_a_server_is_told_to_it_later_though_the_page
         page = await visitor.sign_in(person)
         await is_controlled(page)
         await page.goto("/#connections")
+        await page.reload()
+        await browsing.is_live(page)
         await person.deliver(1, 2)
         await expect(page.locator("#unread")).to_have_text("2")
         await keeps(page, await person.journal())
@@ -347,6 +350,8 @@ async def test_the_last_news_is_fetched_now_and_then_while_no_page_is_open(
 ) -> None:
     page = await guest.sign_in(person)
     await is_controlled(page)
+    await page.reload()
+    await browsing.is_live(page)
     await person.deliver(1)
     await keeps(page, await person.journal())
     other = await guest.open("/static/dashboard/favicon.svg")

@@ -133,7 +133,7 @@ export class Activity {
       return [
         `${this.#platformName(platform)} · ${FEED.ways[via] ?? via}`,
         ...counts.map((/** @type {number} */ count) => ({ words: count ? String(count) : "", shade: shadeOf(count, all) })),
-        half ? ACTIVITY.within(half) : ACTIVITY.beyond,
+        half ?? ACTIVITY.beyond,
       ];
     });
     return table(head, cells);

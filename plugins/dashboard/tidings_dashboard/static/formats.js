@@ -55,7 +55,7 @@ export function duration(ms) {
   const { second, minute, hour, day } = TIME.short;
   if (seconds < 10) return second(seconds % 1 ? seconds.toFixed(1) : seconds);
   if (seconds < 90) return second(Math.round(seconds));
-  if (seconds < 5400) return minute(Math.round(seconds / 60));
+  if (seconds < 3600) return minute(Math.round(seconds / 60));
   if (seconds < 172_800) return hour(Math.round(seconds / 3600));
   return day(Math.round(seconds / 86_400));
 }

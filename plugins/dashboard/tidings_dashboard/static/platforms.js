@@ -34,7 +34,7 @@ export const connectButtons = (platforms) =>
     .filter((one) => one.connect)
     .map(({ id, name, icon, connect }) => {
       const properties = { href: connect, "data-key": `quick-${id}` };
-      return make("a.button.primary.with-icon", properties, emblem({ name, icon }), PLATFORMS.connectName(name));
+      return make("a.button.with-icon", properties, emblem({ name, icon }), PLATFORMS.connectName(name));
     });
 
 /** @param {Platform} platform */

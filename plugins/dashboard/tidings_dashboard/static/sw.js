@@ -113,9 +113,9 @@ worker.addEventListener(/** @type {any} */ ("sync"), (/** @type {any} */ event) 
 
 /** Ask what waits. Fails where the server does not answer, so that the browser tries again. */
 async function flush() {
+  if (!(await caches.has(OUTBOX))) return;
   const box = await caches.open(OUTBOX);
   const waiting = await box.keys();
-  if (!waiting.length) return;
   // The token that changes need is of a session, and never kept.
   const me = await fetch(ME, { cache: "no-store", signal: AbortSignal.timeout(SLOW_MS) });
   if (AWAY.includes(me.status)) throw new Error(String(me.status));
@@ -126,6 +126,7 @@ async function flush() {
     if (wish && wish.user === user?.id && Date.now() - wish.at < WAITS_MS) await ask(wish, csrf_token);
     await box.delete(request);
   }
+  await caches.delete(OUTBOX);
 }
 
 /** @param {any} wish @param {string} token */
