@@ -14,7 +14,8 @@ VPY := .venv/bin/python
 	if [ "$$version" != "$$(cat $@ 2>/dev/null)" ]; then \
 	  rm -rf .venv && $${PY:-python3} -m venv .venv && echo "$$version" > $@; fi
 
-setup: .venv/.ok          ## set up .venv: server, tests, benchmarks
+setup: .venv/.ok          ## set up .venv: server, tests, benchmarks; and what the tests need of the system
+	@.ci/system
 
 run: .venv/.ok            ## start the server from config.yaml
 	.venv/bin/tidings serve

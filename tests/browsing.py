@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import pytest
 from playwright.async_api import Browser, BrowserContext, ConsoleMessage, Locator, Page, Route, expect
 
 import deliveries
@@ -48,13 +49,37 @@ FACE = b"""<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 2 2">
 <path fill="#7a5cc4" d="M0 0h2v2H0z"/><circle fill="#f2c14e" cx="1" cy="1" r=".6"/></svg>"""
 DEFECTS = {"request_failed", "task_failed", "stream_failed", "plugin_failed"}
 
+# Goes through the feed window by window, and back to where it was. An id that came twice would be there twice.
+READ = """async () => {
+  const drawn = () => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)));
+  const [began, ids] = [scrollY, []];
+  scrollTo(0, 0);
+  for (let last = -1; scrollY !== last; scrollBy(0, innerHeight)) {
+    last = scrollY;
+    await drawn();
+    await drawn();
+    const rows = [...document.querySelectorAll("#feed li")].map((row) => row.dataset.id);
+    const known = ids.length ? rows.indexOf(ids.at(-1)) : -1;
+    if (ids.length && known < 0) throw new Error("Rows are missing between two windows.");
+    ids.push(...rows.slice(known + 1));
+  }
+  scrollTo(0, began);
+  return ids;
+}"""
+
 names = (f"person-{number}" for number in itertools.count(1))
 
 
-def find_chromium() -> str | None:
-    """The path of a Chromium, None where there is none."""
+def chromium_path() -> str:
+    """The path of a Chromium; where there is none, the test fails and says what to type."""
     found = map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))
-    return next(filter(None, found), None)
+    path = next(filter(None, found), None)
+    if path is None:
+        pytest.fail(
+            "There is no Chromium here. Type: sudo apt-get install --no-install-recommends chromium",
+            pytrace=False,
+        )
+    return path
 
 
 @dataclasses.dataclass
@@ -187,7 +212,7 @@ class Visitor:
         self.problems: list[str] = []
         self.strangers: list[str] = []
         self._url = url
-        self._foreseen: list[re.Pattern[str]] = []
+        self._foreseen = [re.compile("Service Worker registration blocked by Playwright")]
         context.on("console", self._hear)
         context.on("weberror", lambda error: self._note(f"uncaught: {error.error}"))
         context.on("page", lambda page: page.on("crash", lambda _: self._note("crashed")))
@@ -195,6 +220,16 @@ class Visitor:
     def foresee(self, pattern: str) -> None:
         """Not a problem from now on: what the browser itself logs where a test makes requests fail."""
         self._foreseen.append(re.compile(pattern))
+
+    async def leave(self) -> None:
+        """Close all pages and forget who was signed in; what the browser has complained of fails the test."""
+        for page in self.context.pages:
+            await page.close()
+        await self.context.clear_cookies()
+        problems, self.problems = self.problems, []
+        self.strangers.clear()
+        del self._foreseen[1:]
+        assert problems == [], problems
 
     async def open(self, address: str = "/") -> Page:
         page = await self.context.new_page()
@@ -244,7 +279,6 @@ async def visiting(
         **options,
     )
     visitor = Visitor(context, url)
-    visitor.foresee("Service Worker registration blocked by Playwright")
     try:
         await context.route(visitor.is_foreign, visitor.answer)
         yield visitor
@@ -258,13 +292,23 @@ async def is_live(page: Page) -> None:
 
 
 def cards(page: Page) -> Locator:
-    """The events on the page, newest first."""
+    """The events near the window, newest first; of a long feed the others are not on the page just now."""
     return page.locator("#feed li")
 
 
+async def holds(page: Page, least: int) -> None:
+    """The feed has so many events at least, near the window or not: rows say of how many they are one, day by day."""
+    await page.wait_for_function(
+        """least => [...document.querySelectorAll("#feed li:first-child")]
+          .reduce((sum, row) => sum + Number(row.getAttribute("aria-setsize")), 0) >= least""",
+        arg=least,
+        timeout=20_000,
+    )
+
+
 async def shown(page: Page) -> list[str]:
-    """The ids of the events on the page, newest first."""
-    ids: list[str] = await cards(page).evaluate_all("rows => rows.map((row) => row.dataset.id)")
+    """The ids of the events in the feed, newest first, as who reads from its beginning to its end sees them."""
+    ids: list[str] = await page.evaluate(READ)
     return ids
 
 

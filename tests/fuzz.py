@@ -1,4 +1,4 @@
-"""Random requests: bodies and headers that a signed sender, or anybody, might send."""
+"""Random requests and messages: what a signed sender, or anybody, might send."""
 
 import json
 import random
@@ -60,6 +60,31 @@ def body(chance: random.Random) -> bytes:
     if kind == 5:
         return b"payload=" + text
     return text
+
+
+_COMMANDS = ["auth", "subscribe", "sync", "ping", "pong", "ack", "event", "", "unsubscribe", "\ud800"]
+_FIELDS = ["token", "ticket", "after", "types", "platforms", "connection", "id", "cursor", "x", ""]
+_USUAL = ["0", "a-1", "com.github.*", ["com.github.*"], ["github"], [], "*" * 200, ["*"] * 60, "con5d2k8"]
+
+
+def message(chance: random.Random) -> str | bytes:
+    """What a client might say on a WebSocket: mostly a command, with fields that it may have or may not."""
+    kind = chance.randrange(12)
+    if kind == 0:
+        return (
+            chance.randbytes(chance.randrange(200))
+            if chance.random() < 0.2
+            else "\x00" * chance.randrange(50)
+        )
+    if kind == 1:
+        return body(chance).decode("utf-8", "replace")[:20_000]
+    if kind in {2, 3}:
+        return '{"type": "ping"}'
+    fields: dict[str, Any] = {"type": chance.choice(_COMMANDS) if kind < 11 else value(chance)}
+    for _ in range(chance.randrange(4)):
+        fields[chance.choice(_FIELDS)] = chance.choice(_USUAL) if chance.random() < 0.7 else value(chance)
+    text = json.dumps(fields)
+    return text if kind != 5 else text[: chance.randrange(len(text) + 1)]
 
 
 def headers(chance: random.Random) -> list[tuple[bytes, bytes]]:

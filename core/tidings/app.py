@@ -13,7 +13,19 @@ from starlette.routing import Route, WebSocketRoute
 from starlette.types import ASGIApp, Receive, Scope, Send
 from structlog.typing import FilteringBoundLogger
 
-from tidings.api import account, connections, consent, events, greeting, messages, provisioning, push, status
+from tidings.api import (
+    account,
+    activity,
+    connections,
+    consent,
+    events,
+    greeting,
+    messages,
+    provisioning,
+    push,
+    reading,
+    status,
+)
 from tidings.api.operation import Operation, problem, problem_of
 from tidings.discretion import begin_discretion
 from tidings.errors import TidingsError
@@ -32,6 +44,8 @@ def operations(services: Services) -> list[Operation]:
         *account.operations(services),
         *connections.operations(services),
         *events.operations(services),
+        *reading.operations(services),
+        *activity.operations(services),
         *messages.operations(
             services, Messages(services.journal, services.writer, services.scheduler, services.clock)
         ),

@@ -21,9 +21,10 @@ class Notice(msgspec.Struct, frozen=True):
     """Routine news for who watches just now; it is never stored, and has no place in the journal.
 
     Attributes:
-        name: `token_refresh` or `platform_sync`.
+        name: `token_refresh`, `platform_sync` or `connection_status`.
         type: As an event's: `org.tidings.token.refreshed`. It and `platform` are what selections look at.
-        data: A JSON object, encoded: `{"type": …, "platform": …, "connection": …, …}`.
+        data: A JSON object, encoded: `{"type": …, "platform": …, "connection": …, …}`; without a connection where it is
+            of none.
     """
 
     user_id: UserId

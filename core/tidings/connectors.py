@@ -36,6 +36,8 @@ class Connector(ABC):
             such a list, each with a `title`; {} for nothing.
         unseen: What the platform shows no app at all, in a sentence or two, for who is about to connect: nobody shall
             wait for news that can't come. "" where that goes without saying.
+        named_sources: Whether the paths of its events' sources are names that people know (`octo/repo`) and no ids.
+            Where they are ids, pages name the account instead.
     """
 
     platform: ClassVar[str]
@@ -43,6 +45,7 @@ class Connector(ABC):
     icon: ClassVar[str] = ""
     settings_schema: ClassVar[Mapping[str, Any]] = {}
     unseen: ClassVar[str] = ""
+    named_sources: ClassVar[bool] = False
 
 
 class Follows(Connector, Connects):

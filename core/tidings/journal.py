@@ -155,14 +155,14 @@ class SqlJournal:
             lambda connection: _read(connection, user_id, after, limit, selection), user_id=user_id
         )
 
-    async def last(self, user_id: UserId, limit: int) -> Page:
-        """The newest `limit` entries, oldest first.
+    async def last(self, user_id: UserId, limit: int, before: Cursor | None = None) -> Page:
+        """The newest `limit` entries, or the newest of those before a cursor; oldest first.
 
         Raises:
             NotFound: There is no such user.
         """
         return await self._database.read(
-            lambda connection: _last(connection, user_id, limit), user_id=user_id
+            lambda connection: _last(connection, user_id, limit, before), user_id=user_id
         )
 
 
@@ -186,10 +186,15 @@ def _read(
     return Page(gap, entries, Cursor(head.epoch, position), position >= head.seq)
 
 
-def _last(connection: Connection, user_id: UserId, limit: int) -> Page:
+def _last(connection: Connection, user_id: UserId, limit: int, before: Cursor | None) -> Page:
     head, floor = _bounds(connection, user_id)
-    rows = _behind(connection, user_id, max(floor, head.seq - limit), limit)
-    return Page(None, [stored_entry(row, head.epoch) for row in rows], head, at_head=True)
+    gap, end = (None, head.seq + 1) if before is None else _start(before, head, floor)
+    if gap is not None:
+        return Page(gap, [], head, at_head=True)
+    start = max(floor, end - 1 - limit)
+    rows = _behind(connection, user_id, start, max(0, end - 1 - start))
+    reached = Cursor(head.epoch, max(floor, end - 1))
+    return Page(None, [stored_entry(row, head.epoch) for row in rows], reached, reached.seq >= head.seq)
 
 
 def _behind(connection: Connection, user_id: UserId, after: int, rows: int) -> Sequence[StoredEvent]:

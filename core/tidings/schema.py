@@ -357,6 +357,14 @@ push_rules = Table(
     Column("rules", Text, nullable=False),  # JSON
 )
 
+# Up to where each user has read, on whatever device.
+readings = Table(
+    "readings",
+    metadata,
+    Column("user_id", _Id, primary_key=True, autoincrement=False),
+    Column("seq", BigInteger, nullable=False),
+)
+
 # A message to everyone, until it has reached the last user.
 broadcasts = Table(
     "broadcasts",

@@ -52,7 +52,8 @@ _RESUMING: Final = """\
 
 `client.cursor`, and each event's `cursor`, is where to come back: keep that of the last event that you have handled,
 and give it as `after`. Between one connection and the next the client does so by itself, whatever the transport. What a
-server tells twice is given out once. After a [gap](events.md#gap) it goes on behind it.
+server tells twice is given out once. After a [gap](events.md#gap) it goes on behind it. `isPast(known, cursor)` says
+whether who is at the one cursor has seen what is at the other: with `GET /api/reading`, whether an event is read.
 
 ## Coming back
 

@@ -100,6 +100,11 @@ def _sse() -> str:
             "without `id:`, a notice",
             "`{type, platform, connection, time, …}`",
         ),
+        (
+            "`connection_status`",
+            "without `id:`, a notice that you have [read](routes.md#put-apireading) further, on whatever device",
+            '`{type: "org.tidings.reading", platform: "tidings", time, cursor, unread}`',
+        ),
         ("`cursor`", "a position without an event: keep it too", "`{}`"),
         ("`gap`", "events that can't be had any more", "a [gap](events.md#gap)"),
         ("`closed`", "the server ends the stream", "[`{reason}`](errors.md#why-a-stream-was-closed)"),

@@ -1,4 +1,8 @@
-"""A Chromium for each module, a server for all, a profile and an account for each test."""
+"""A Chromium and a profile for each module, a server for all, an account for each test.
+
+A profile costs more than most tests. Without a service worker it keeps nothing of a page but cookies, which go with
+each test, and the page's own files, which everybody's browser has from the second time on.
+"""
 
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -12,10 +16,7 @@ from browsing import Person, Serving, Visitor
 
 @pytest.fixture(scope="session")
 def chromium() -> str:
-    path = browsing.find_chromium()
-    if path is None:
-        pytest.skip("there is no Chromium here: apt-get install chromium")
-    return path
+    return browsing.chromium_path()
 
 
 # Not for the session: its event loop would then be the one of all tests that follow, in other folders too.
@@ -46,10 +47,16 @@ def person(server: Serving) -> Person:
     return server.add_person()
 
 
-@pytest.fixture
-async def visitor(browser: Browser, server: Serving) -> AsyncIterator[Visitor]:
+@pytest.fixture(scope="module")
+async def profile(browser: Browser, server: Serving) -> AsyncIterator[Visitor]:
     async with browsing.visiting(browser, server.url) as visitor:
         yield visitor
+
+
+@pytest.fixture
+async def visitor(profile: Visitor) -> AsyncIterator[Visitor]:
+    yield profile
+    await profile.leave()
 
 
 @pytest.fixture

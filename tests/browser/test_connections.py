@@ -3,25 +3,21 @@
 import json
 import re
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
-from functools import partial
 from pathlib import Path
-from typing import Any
 
 import anyio
 import pytest
 from playwright.async_api import Browser, Locator, Page, Route, expect
 
 import browsing
-from browsing import Visitor, cards
+from browsing import cards
 from connecting import SANDBOX, world
+from places import CONFIG, OTTILIE, Place, arrived, placed
 from tidings.contracts import Notice
-from tidings.sessions import add_login_link
 from tidings.testing.clock import FakeClock
 from tidings.testing.server import LiveServer, live_server
 
-CONFIG = SANDBOX.replace("extras: {", "extras: {dashboard: {}, ")
-OTTILIE, BRAM = "ottilie-otterbourne", "bram-quillfeather"
+BRAM = "bram-quillfeather"
 ALONE = """\
 database: sqlite+aiosqlite:///tidings.db
 plugins:
@@ -35,63 +31,16 @@ plugins:
 """
 
 
-async def link_of(server: LiveServer, name: str, *, is_admin: bool) -> str:
-    """Where a new account signs in."""
-    user = await server.add_user(name, is_admin=is_admin)
-    now = server.services.clock.now()
-    token = await server.services.writer.run_unit(partial(add_login_link, user_id=user.id, now=now))
-    return f"{server.url}/login/{token}"
-
-
-class Place:
-    """A server with emulated platforms, a browser profile there, and the page of somebody signed in."""
-
-    def __init__(self, server: LiveServer, visitor: Visitor, page: Page) -> None:
-        self.server = server
-        self.visitor = visitor
-        self.page = page
-
-    async def consent(self, person: str = OTTILIE, decision: str = "Accept") -> None:
-        """Answer the consent page."""
-        await self.page.locator(f"input[name=person][value={person}]").check()
-        await self.page.get_by_role("button", name=decision).click()
-
-    async def connect(self, platform: str, person: str = OTTILIE) -> None:
-        """From the view of connections to the view of the new one."""
-        await self.page.goto(f"{self.server.url}/#connections")
-        await (
-            self.page.locator(f"[data-platform={platform.lower()}]")
-            .get_by_role("link", name="Connect")
-            .click()
-        )
-        await self.consent(person)
-        await expect(self.page.locator(".connection-head .chip")).to_have_text("Connected")
-
-    async def watched_by(self, strategy: str) -> None:
-        await expect(self.page.locator(".facts strong")).to_have_text(strategy)
-
-
-@asynccontextmanager
-async def placed(
-    browser: Browser,
-    folder: Path,
-    *,
-    config: str = CONFIG,
-    clock: FakeClock | None = None,
-    is_admin: bool = True,
-    **options: Any,
-) -> AsyncIterator[Place]:
-    async with AsyncExitStack() as stack:
-        server = await stack.enter_async_context(live_server(folder, config, clock=clock))
-        visitor = await stack.enter_async_context(browsing.visiting(browser, server.url, **options))
-        page = await visitor.open(await link_of(server, "ann", is_admin=is_admin))
-        await browsing.is_live(page)
-        yield Place(server, visitor, page)
+@pytest.fixture(scope="module")
+async def sandbox(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[LiveServer]:
+    """A server with emulated platforms, for all who need nothing else of it."""
+    async with live_server(tmp_path_factory.mktemp("sandbox"), CONFIG) as server:
+        yield server
 
 
 @pytest.fixture
-async def place(browser: Browser, tmp_path: Path) -> AsyncIterator[Place]:
-    async with placed(browser, tmp_path) as found:
+async def place(browser: Browser, sandbox: LiveServer) -> AsyncIterator[Place]:
+    async with arrived(browser, sandbox) as found:
         yield found
 
 
@@ -146,7 +95,7 @@ async def test_the_list_tells_of_each_account_how_and_why_it_is_watched(place: P
     await expect(spotify.locator(".chip")).to_have_text("Connected")
     await expect(spotify.locator(".watching")).to_contain_text("Watched by polling since")
     await expect(spotify.locator(".watching")).to_contain_text("Spotify sends no webhooks")
-    for words in ("Checked just now", "next in", "last news none yet", "reconnect by"):
+    for words in ("Checked just now", "next in", "last news none yet", "reauthorise by"):
         await expect(spotify.locator(".meta")).to_contain_text(words)
     await expect(spotify.locator("img")).to_have_js_property("complete", True)
     await spotify.get_by_role("link").click()
@@ -219,7 +168,7 @@ async def test_sync_now_brings_what_has_happened(place: Place) -> None:
     await place.watched_by("polling")
     world(place.server).act("spotify", "play", OTTILIE)
     await page.get_by_role("button", name="Sync now").click()
-    await expect(page.locator("#connection .said")).to_have_text("Asked. What is new appears in your feed.")
+    await expect(page.locator(".toast p")).to_have_text("Asked. What is new appears in your feed.")
     await page.locator("#to-feed").click()
     await expect(cards(page).filter(has_text="Spotify").first).to_be_visible()
     await expect(page.locator("#feed li:not([data-tone])")).to_have_count(1)
@@ -232,7 +181,10 @@ async def test_what_plays_now_is_shown_as_it_plays(place: Place) -> None:
     connection = page.url.rpartition("/")[2]
     notice = {"connection": connection, "title": "Slow Tide", "text": "Slow Tide by The Fens", "url": ""}
     services = place.server.services
-    (user_id,) = {one.principal.user_id for one in services.fanout.subscriptions()}
+    name = await page.locator("#user").text_content()
+    (user_id,) = {
+        one.principal.user_id for one in services.fanout.subscriptions() if one.principal.user_name == name
+    }
     kind = "com.spotify.now_playing"
     data = json.dumps({"type": kind, **notice}).encode()
     await services.fanout.bus.tell(Notice(user_id, "platform_sync", kind, "spotify", data))
@@ -295,9 +247,9 @@ async def test_disconnecting_asks_what_becomes_of_the_events(place: Place, choic
 
 @pytest.mark.parametrize("is_admin", [True, False])
 async def test_the_sandbox_says_loudly_that_it_is_on(
-    browser: Browser, tmp_path: Path, *, is_admin: bool
+    browser: Browser, sandbox: LiveServer, *, is_admin: bool
 ) -> None:
-    async with placed(browser, tmp_path, is_admin=is_admin) as place:
+    async with arrived(browser, sandbox, is_admin=is_admin) as place:
         banner = place.page.get_by_role("note")
         await expect(banner).to_contain_text("The sandbox is on")
         await expect(banner.locator("code")).to_have_text("sandbox:")
@@ -402,7 +354,7 @@ async def test_all_of_it_can_be_done_with_the_keyboard(place: Place) -> None:
     await expect(leave).to_be_focused()
     await page.get_by_role("button", name="Sync now").focus()
     await page.keyboard.press("Enter")
-    await expect(page.locator("#connection .said")).to_be_visible()
+    await expect(page.locator(".toast")).to_be_visible()
     await expect(page.get_by_role("button", name="Sync now")).to_be_focused()  # though all is drawn anew
 
 
@@ -428,9 +380,11 @@ async def _tabbed(page: Page) -> list[str]:
 
 
 @pytest.mark.parametrize("size", [(320, 640), (390, 844), (1024, 768)], ids=str)
-async def test_the_views_fit_their_window(browser: Browser, tmp_path: Path, size: tuple[int, int]) -> None:
+async def test_the_views_fit_their_window(
+    browser: Browser, sandbox: LiveServer, size: tuple[int, int]
+) -> None:
     viewport = {"width": size[0], "height": size[1]}
-    async with placed(browser, tmp_path, viewport=viewport) as place:
+    async with arrived(browser, sandbox, viewport=viewport) as place:
         await place.connect("GitHub")
         await place.watched_by("webhook")
         one = f"#{place.page.url.partition('#')[2]}"

@@ -142,8 +142,8 @@ async def test_whoever_uses_the_keyboard_sees_where_they_are(busy: Page) -> None
     await busy.reload()
     await expect(cards(busy)).to_have_count(len(NEWS) + 1)
     forth = await _tab_through(busy, "Tab")
-    assert forth[:3] == ["Skip to the feed", "Feed", "Connections"]
-    assert forth[3:5] == ["Send yourself a message", "Sign out"]
+    assert forth[:4] == ["Skip to the feed", "Feed", "Connections", "Activity"]
+    assert forth[4:6] == ["Send yourself a message", "Sign out"]
     assert len(forth) > len(NEWS)
     back = await _tab_through(busy, "Shift+Tab", most=len(forth))  # it would begin anew at the end
     assert back == forth[::-1]
@@ -200,7 +200,7 @@ async def test_the_dialog_takes_the_focus_and_gives_it_back(busy: Page) -> None:
 async def test_news_is_told_to_screen_readers(person: Person, page: Page) -> None:
     await expect(page.get_by_role("status")).to_have_text("Live")
     await person.deliver(7)
-    spoken = page.locator("[aria-live=polite]")
+    spoken = page.locator("#spoken")
     await expect(spoken).to_have_text("New: Issue #7 opened in octo/repo: Issue 7")
     assert await spoken.is_visible()  # hidden ones are not read
 

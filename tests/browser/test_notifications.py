@@ -3,7 +3,6 @@
 import json
 import re
 from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 
 import anyio
@@ -32,21 +31,23 @@ SUBSCRIBING = """(shown) => {
 }"""
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 async def service() -> AsyncIterator[PushService]:
     async with push_service.serving() as service:
         yield service
         assert service.refused == []
 
 
-@pytest.fixture
-async def pushing(chromium: str, service: PushService, tmp_path: Path) -> AsyncIterator[Serving]:
+@pytest.fixture(scope="module")
+async def pushing(
+    chromium: str, service: PushService, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[Serving]:
     webpush = (
         f'webpush: {{{{services: ["localhost:{service.port}"], allow_private: true, '
         "subject: 'mailto:operator@tidings.example.org', gather: 300ms, pace: 0s}}"
     )
     config = browsing.CONFIG.replace("transports: {{", f"transports: {{{{{webpush}, ")
-    serving = browsing.serving(tmp_path, config)
+    serving = browsing.serving(tmp_path_factory.mktemp("pushing"), config)
     server = await to_thread.run_sync(serving.__enter__)
     yield server
     await to_thread.run_sync(serving.__exit__, None, None, None)

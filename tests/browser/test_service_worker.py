@@ -95,6 +95,14 @@ class Pushes:
                         await anyio.sleep(0.02)
                     return found
 
+    async def dispatch(self, event: str, tag: str) -> None:
+        """Have the service worker do what was registered under this tag."""
+        origin, registration = await self._registration()
+        assert self._session is not None
+        what = {"origin": origin, "registrationId": registration, "tag": tag}
+        more = {"lastChance": False} if event == "dispatchSyncEvent" else {}
+        await self._session.send(f"ServiceWorker.{event}", {**what, **more})
+
     async def shown(self) -> list[Any]:
         found: list[Any] = await self._page.evaluate(NOTIFICATIONS)
         return found
@@ -261,6 +269,99 @@ async def test_who_signs_in_next_reads_nothing_of_who_was_there_before(
     assert not await page.evaluate("caches.match('/theirs').then(Boolean)")
 
 
+# --- later ------------------------------------------------------------------------------------------------------
+
+OUTBOX = """async () => {
+  const box = (await caches.has("outbox")) ? await caches.open("outbox") : null;
+  return ((await box?.keys()) ?? []).map(({ url }) => new URL(url).pathname);
+}"""
+
+
+async def waits(page: Page, *paths: str) -> None:
+    with anyio.fail_after(20):
+        while await page.evaluate(OUTBOX) != list(paths):
+            await anyio.sleep(0.02)
+
+
+async def test_what_is_read_without_a_server_is_told_to_it_later_though_the_page_is_closed(
+    browser: Browser, mortal: tuple[Serving, Person]
+) -> None:
+    server, person = mortal
+    async with browsing.visiting(browser, server.url, worker=True) as visitor:
+        visitor.foresee(AWAY)
+        page = await visitor.sign_in(person)
+        await is_controlled(page)
+        await page.goto("/#connections")
+        await page.reload()
+        await browsing.is_live(page)
+        await person.deliver(1, 2)
+        await expect(page.locator("#unread")).to_have_text("2")
+        await keeps(page, await person.journal())
+        await to_thread.run_sync(server.stop, signal.SIGKILL)
+        await page.locator("#to-feed").click()
+        await page.get_by_role("button", name="Mark all as read").click()
+        await expect(page.locator(".toast")).to_contain_text("Marked here.")
+        await waits(page, "/outbox/reading")
+        await page.reload()  # what is kept says so, too
+        await expect(cards(page)).to_have_count(2)
+        assert await page.locator(".unread:visible").count() == 0
+
+        other = await visitor.open("/static/dashboard/favicon.svg")
+        pushes = Pushes(visitor.context, other)
+        await page.close()
+        await pushes.dispatch("dispatchSyncEvent", "outbox")
+        await to_thread.run_sync(server.start)
+        async with person.client() as client:
+            assert (await client.get("/api/reading")).json()["unread"] == 2
+            await pushes.dispatch("dispatchSyncEvent", "outbox")
+            with anyio.fail_after(20):
+                while (await client.get("/api/reading")).json()["unread"]:
+                    await anyio.sleep(0.02)
+        await waits(other)
+
+
+async def test_what_waits_is_of_who_did_it_and_goes_when_they_sign_out(
+    guest: Visitor, server: Serving, person: Person
+) -> None:
+    page = await guest.sign_in(person)
+    await is_controlled(page)
+    await person.deliver(1)
+    (cursor,) = await cursors(person)
+    later = (
+        """wish => navigator.serviceWorker.controller.postMessage({ type: "LATER", key: "reading", wish })"""
+    )
+    wish = {"method": "PUT", "path": "/api/reading", "body": {"cursor": cursor}, "user": 0}
+    await page.goto("/#connections")
+    await page.evaluate(later, wish)
+    await waits(page, "/outbox/reading")
+    await page.evaluate("navigator.serviceWorker.controller.postMessage({ type: 'FLUSH' })")
+    await waits(page)  # it was somebody else's
+    async with person.client() as client:
+        assert (await client.get("/api/reading")).json()["unread"] == 1
+    await page.evaluate(later, wish)
+    await waits(page, "/outbox/reading")
+    guest.foresee(r"status of 401 \(Unauthorized\)")
+    await page.get_by_role("button", name="Sign out").click()
+    await waits(page)
+
+
+async def test_the_last_news_is_fetched_now_and_then_while_no_page_is_open(
+    guest: Visitor, person: Person
+) -> None:
+    page = await guest.sign_in(person)
+    await is_controlled(page)
+    await page.reload()
+    await browsing.is_live(page)
+    await person.deliver(1)
+    await keeps(page, await person.journal())
+    other = await guest.open("/static/dashboard/favicon.svg")
+    pushes = Pushes(guest.context, other)
+    await page.close()
+    await person.deliver(2, 3)
+    await pushes.dispatch("dispatchPeriodicSyncEvent", "news")
+    await keeps(other, await person.journal())
+
+
 # --- newer versions ---------------------------------------------------------------------------------------------
 
 
@@ -289,8 +390,8 @@ async def test_a_newer_version_is_offered_and_comes_with_a_click(
             other = await visitor.open()
             await browsing.is_live(other)
             await to_thread.run_sync(server.stop, signal.SIGTERM)
-            html = package / "tidings_dashboard" / "static" / "index.html"
-            html.write_text(html.read_text().replace("Nothing has happened yet", "Nothing new yet"))
+            words = package / "tidings_dashboard" / "static" / "words.js"
+            words.write_text(words.read_text().replace("Nothing has happened yet", "Nothing new yet"))
             await to_thread.run_sync(server.start)
 
             for one in (page, other):

@@ -14,6 +14,7 @@ import npm
 
 ROOT = Path(__file__).parents[2]
 CLIENT = ROOT / "clients" / "javascript"
+PAGE = ROOT / "plugins" / "dashboard" / "tidings_dashboard" / "static"
 MOST_BYTES = 8 * 1024
 
 
@@ -63,6 +64,49 @@ def test_a_wrong_use_is_noticed_by_the_types(tmp_path: Path) -> None:
     done = subprocess.run(command, cwd=CLIENT, capture_output=True, text=True, check=False, timeout=60)
     complaints = re.findall(r"use\.mts\((\d+),\d+\): error (TS\d+)", done.stdout)
     assert complaints == [(str(line), code) for line, code in enumerate(WRONG_USES.values(), 2)]
+
+
+def page_complaints(folder: Path, page: Path, libraries: Sequence[str], *, script: str) -> str:
+    """What the compiler has to say of a script of the dashboard, with all that it imports."""
+    (folder / "client").mkdir(exist_ok=True)
+    (folder / "client" / "index.d.ts").write_bytes((CLIENT / "types" / "index.d.ts").read_bytes())
+    (folder / "shell.d.ts").write_text("declare const SHELL: { version: string; paths: string[] };")
+    options = {
+        "allowJs": True,
+        "checkJs": True,
+        "noEmit": True,
+        "strict": True,
+        "target": "es2023",
+        "module": "esnext",
+        "moduleResolution": "bundler",
+        "lib": ["es2023", *libraries],
+        "types": [],
+        "rootDirs": [str(page), str(folder)],  # the server has the client in a folder of the page's
+    }
+    config = {"compilerOptions": options, "files": [str(page / script), str(folder / "shell.d.ts")]}
+    (folder / "tsconfig.json").write_text(json.dumps(config))
+    command = [str(CLIENT / "node_modules/.bin/tsc"), "-p", str(folder)]
+    done = subprocess.run(command, cwd=CLIENT, capture_output=True, text=True, check=False, timeout=90)
+    return done.stdout
+
+
+def test_the_dashboard_uses_the_client_and_itself_by_their_types(tmp_path: Path) -> None:
+    assert (
+        page_complaints(tmp_path, PAGE, ["dom", "dom.iterable", "dom.asynciterable"], script="app.js") == ""
+    )
+    assert page_complaints(tmp_path, PAGE, ["webworker", "webworker.iterable"], script="sw.js") == ""
+
+
+def test_a_wrong_use_in_the_dashboard_is_noticed(tmp_path: Path) -> None:
+    page = tmp_path / "page"
+    page.mkdir()
+    for file in PAGE.glob("*.js"):
+        (page / file.name).write_bytes(file.read_bytes())
+    row = page / "live.js"
+    row.write_text(row.read_text().replace("client.on(", "client.hear("))
+    (tmp_path / "made").mkdir()
+    libraries = ["dom", "dom.iterable", "dom.asynciterable"]
+    assert "TS2339" in page_complaints(tmp_path / "made", page, libraries, script="app.js")
 
 
 def test_it_is_smaller_than_it_promises() -> None:

@@ -80,6 +80,8 @@ LAYERS = [
         "push_subscriptions",
         "push_rules",
         "presence",
+        "reading",
+        "activity",
     },
     {"access", "security", "grants", "redemptions", "connections", "history"},
     {

@@ -11,19 +11,24 @@ from typing import Any
 from urllib.parse import quote
 
 import pytest
+from transports import connected
+from websockets.exceptions import ConnectionClosed
 
 import deliveries
 import fuzz
 from tidings.testing.server import LiveServer, live_server
+from tidings_transports.closes import CLOSES
 
 REQUESTS = 2_000
+QUERY = ["after", "before", "limit", "types", "platforms", "last", "hours", "userId", "ticket", "x"]
+INVALID = {1007}  # RFC 6455: text that is no UTF-8, as the protocol's own layer says
 SEED = int(os.environ.get("TIDINGS_SOAK_SEED", "20261123"))
 CONFIG = """\
 database: sqlite+aiosqlite:///tidings.db
 limits: {api: unlimited, sessions: unlimited, webhooks: unlimited}
 plugins:
   connectors: {github: {}}
-  transports: {sse: {}}
+  transports: {sse: {}, websocket: {messages: 100000/1m}}
   bus: {local: {}}
   extras: {dashboard: {}}
 """
@@ -79,7 +84,8 @@ async def test_random_api_requests_never_give_a_5xx(server: LiveServer) -> None:
     boss = await server.add_user("boss", is_admin=True)
     token = (b"authorization", f"Bearer {await server.add_token(boss, 'admin')}".encode())
     paths = [
-        "GET /api/me", "GET /api/events", "POST /api/sse/send", "POST /api/sse/send", "POST /api/sse/broadcast",
+        "GET /api/me", "GET /api/events", "GET /api/reading", "PUT /api/reading", "GET /api/activity",
+        "POST /api/sse/send", "POST /api/sse/send", "POST /api/sse/broadcast",
         "GET /api/sse/stats", "GET /api/tokens", "POST /api/tokens", "DELETE /api/tokens/{}",
         "POST /api/tickets", "POST /api/logout", "GET /api/health", "GET /metrics", "GET /login/{}", "GET /{}",
         "POST /api/webhooks/{}/{}", "GET /static/dashboard/{}",
@@ -90,9 +96,7 @@ async def test_random_api_requests_never_give_a_5xx(server: LiveServer) -> None:
         usual, template = chance.choice(paths).split(" ")
         path = template.format(*pieces)
         query = "&".join(
-            f"{chance.choice(['after', 'limit', 'types', 'platforms', 'last', 'userId', 'ticket', 'x'])}="
-            f"{quote(_piece(chance), safe='*,')}"
-            for _ in range(chance.randrange(4))
+            f"{chance.choice(QUERY)}={quote(_piece(chance), safe='*,')}" for _ in range(chance.randrange(4))
         )
         headers = [one for one in fuzz.headers(chance) if one[0] != b"authorization"]
         if chance.random() < 0.8:
@@ -106,6 +110,33 @@ async def test_random_api_requests_never_give_a_5xx(server: LiveServer) -> None:
     counted = await _all(requests)
     print(counted)
     assert not [status for status in counted if status >= 500], _failures(server)
+
+
+async def test_random_websocket_messages_never_find_a_defect(server: LiveServer) -> None:
+    chance = random.Random(SEED)
+    alice = await server.add_user("alice")
+    hook = await server.add_hook(alice, "github")
+    token = await server.add_token(alice, "read", "send")
+    counted: Counter[int | str] = Counter()
+    for number in range(REQUESTS // 20):
+        async with connected(server, token if chance.random() < 0.8 else "") as socket:
+            try:
+                for _ in range(20):
+                    await socket.send(fuzz.message(chance))
+                    if chance.random() < 0.1:  # events come in between
+                        body = deliveries.push(number)
+                        assert (await deliveries.send(server.client, hook, body)).status_code == 200
+                await socket.send('{"type": "ping", "id": "last"}')
+                while (answer := json.loads(await socket.recv())) != {"type": "pong", "id": "last"}:
+                    counted[answer["type"]] += 1
+            except ConnectionClosed as closed:
+                assert closed.rcvd is not None  # it was not cut off without a word
+                counted[closed.rcvd.code] += 1
+    print(counted)
+    codes = {close.code for close in CLOSES if close.reason not in {"failed", "unavailable", "restart"}}
+    assert {one for one in counted if isinstance(one, int)} <= codes | INVALID
+    assert counted.keys() >= {"ack", "error", "pong", "event", 4401}
+    assert [line for line in server.logged if line["level"] in {"error", "critical"}] == []
 
 
 def _piece(chance: random.Random) -> str:

@@ -3,6 +3,7 @@
 
 import { Client } from "./client.js";
 
+export { isPast } from "./cursor.js";
 export { TidingsError } from "./error.js";
 
 /** @type {typeof import("../types/index.js").connect} */

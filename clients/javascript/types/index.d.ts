@@ -168,3 +168,6 @@ export interface Client extends AsyncIterable<TidingsEvent> {
  * @throws {TypeError} The options can't be used as they are.
  */
 export function connect(options?: Options): Client;
+
+/** Whether who is at the cursor `known` has seen what is at `cursor`; of another journal nobody has seen anything. */
+export function isPast(known: string | undefined, cursor: string | undefined): boolean;

@@ -29,7 +29,7 @@ from tidings.history import Attempt
 from tidings.jobs import NEVER
 from tidings.leaving import begin_leaving
 from tidings.provisioning import draft_of
-from tidings.schema import from_stored, grants, jobs, platform_webhooks
+from tidings.schema import from_stored, jobs, platform_webhooks
 from tidings.services import Services
 from tidings.watching import encourage
 
@@ -98,13 +98,18 @@ class _Handlers:
     async def all_of_them(self, _request: Request, principal: Principal) -> Response:
         """All of the principal's."""
 
-        def read(sql: Sql) -> Sequence[dict[str, Any]]:
+        def read(sql: Sql) -> Sequence[tuple[dict[str, Any], Connection, Grant]]:
             found = list_connections(sql, user_id=principal.user_id)
-            return [_shown(sql, connection) for connection in found]
+            granted = [show_grant(sql, connection.grant_id) for connection in found]
+            return [
+                (_shown(sql, connection, grant), connection, grant)
+                for connection, grant in zip(found, granted, strict=True)
+            ]
 
         await self._services.upkeep.syncing.flush()
         found = await self._services.database.read(read, user_id=principal.user_id)
-        return JSONResponse({"connections": found})
+        shown = [{**answer, "limits": self._limits(connection, grant)} for answer, connection, grant in found]
+        return JSONResponse({"connections": shown})
 
     async def one(self, request: Request, principal: Principal) -> Response:
         """One, with its details."""
@@ -113,7 +118,7 @@ class _Handlers:
             connection = find_connection(sql, request.path_params["id"], user_id=principal.user_id)
             grant = show_grant(sql, connection.grant_id)
             details = _details(sql, self._services, connection, grant)
-            return {**_shown(sql, connection), **details}, connection, grant
+            return {**_shown(sql, connection, grant), **details}, connection, grant
 
         services = self._services
         await services.upkeep.syncing.flush()
@@ -124,8 +129,7 @@ class _Handlers:
         ]
         attempts.sort(key=lambda attempt: attempt.at, reverse=True)
         answer["attempts"] = [_attempt(attempt) for attempt in attempts[:_MOST_ATTEMPTS]]
-        limits = services.upkeep.budgets.report(connection.platform, grant.client_id, connection.account_key)
-        answer["limits"] = msgspec.to_builtins(limits)
+        answer["limits"] = self._limits(connection, grant)
         return JSONResponse(answer)
 
     async def follow(self, request: Request, principal: Principal) -> Response:
@@ -134,11 +138,20 @@ class _Handlers:
         address = wish.address.strip()
         consented = await self._services.upkeep.consent.follow(principal, wish.platform, address)
         self._services.scheduler.wake()
-        connection_id = consented.connection.id
-        shown = await self._services.database.read(
-            lambda sql: _shown(sql, find_connection(sql, connection_id))
-        )
+        connection_id, user_id = consented.connection.id, principal.user_id
+
+        def read(sql: Sql) -> dict[str, Any]:
+            connection = find_connection(sql, connection_id, user_id=user_id)
+            return _shown(sql, connection, show_grant(sql, connection.grant_id))
+
+        shown = await self._services.database.read(read, user_id=user_id)
         return JSONResponse(shown, 201 if consented.is_new else 200)
+
+    def _limits(self, connection: Connection, grant: Grant) -> Any:
+        budgets = self._services.upkeep.budgets
+        return msgspec.to_builtins(
+            budgets.report(connection.platform, grant.client_id, connection.account_key)
+        )
 
     async def sync(self, request: Request, principal: Principal) -> Response:
         """Ask for news."""
@@ -155,7 +168,7 @@ class _Handlers:
             connection = find_connection(sql, request.path_params["id"], user_id=principal.user_id)
             set_settings(sql, connection.id, wish.settings)
             encourage(sql, connection, self._services.clock.now())
-            return _shown(sql, find_connection(sql, connection.id))
+            return _shown(sql, find_connection(sql, connection.id), show_grant(sql, connection.grant_id))
 
         changed = await self._services.writer.run_unit(store)
         self._services.scheduler.wake()
@@ -276,6 +289,7 @@ def _platform(
         "accounts": counted.get(connector.platform, 0),
         "settings_schema": dict(connector.settings_schema),
         "unseen": connector.unseen,
+        "named_sources": connector.named_sources,
         "provisioned": provisioning.is_made(connector.platform),
         **({"connect": f"/api/oauth/{connector.platform}/start"} if ready and not follows else {}),
         **({"follow": connector.asks_for} if isinstance(connector, Follows) else {}),
@@ -284,14 +298,11 @@ def _platform(
     }
 
 
-def _shown(sql: Sql, connection: Connection) -> dict[str, Any]:
+def _shown(sql: Sql, connection: Connection, grant: Grant) -> dict[str, Any]:
     due = sql.execute(
         select(jobs.c.due_at).where(
             jobs.c.user_id == connection.user_id, jobs.c.kind == "sync", jobs.c.key == connection.id
         )
-    ).scalar()
-    reauthorize_by = sql.execute(
-        select(grants.c.reauthorize_by).where(grants.c.id == connection.grant_id)
     ).scalar()
     return {
         "id": connection.id,
@@ -311,7 +322,7 @@ def _shown(sql: Sql, connection: Connection) -> dict[str, Any]:
         "last_checked_at": _text(connection.last_checked_at),
         "next_check_at": _stored_text(due),
         "last_event_at": _text(connection.last_event_at),
-        "reauthorize_by": _stored_text(reauthorize_by),
+        "reauthorize_by": _text(grant.reauthorize_by),
         "reconnect": f"/api/oauth/{connection.platform}/start?connection={connection.id}",
     }
 

@@ -8,9 +8,8 @@ import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
-from tidings.api.operation import Operation, Parameter
+from tidings.api.operation import Operation, Parameter, whole_number
 from tidings.contracts import Page, Principal
-from tidings.errors import Rejected
 from tidings.event import OLDEST, Cursor
 from tidings.selection import parse_selection
 from tidings.services import Services
@@ -35,10 +34,17 @@ def operations(services: Services) -> list[Operation]:
 
     async def read(request: Request, principal: Principal) -> Response:
         query = request.query_params
-        limit = min(_number("limit", query.get("limit"), _DEFAULT_LIMIT), _LARGEST_LIMIT)
+        limit = min(
+            whole_number("limit", query.get("limit"), _DEFAULT_LIMIT, most=_LARGEST_LIMIT), _LARGEST_LIMIT
+        )
         if "last" in query:
-            last = min(_number("last", query["last"], _DEFAULT_LIMIT), _LARGEST_LIMIT)
+            last = min(
+                whole_number("last", query["last"], _DEFAULT_LIMIT, most=_LARGEST_LIMIT), _LARGEST_LIMIT
+            )
             return _page(await services.journal.last(principal.user_id, last))
+        if query.get("before"):
+            before = Cursor.parse(query["before"])
+            return _page(await services.journal.last(principal.user_id, limit, before))
         selection = parse_selection(query.get("types", ""), query.get("platforms", ""))
         page = await services.journal.read(
             principal.user_id,
@@ -68,8 +74,14 @@ def operations(services: Services) -> list[Operation]:
                 Parameter(
                     "last", "The newest so many instead, oldest first.", {"type": "integer", "minimum": 1}
                 ),
-                Parameter("types", "CloudEvents types, `*` for any characters, separated by commas."),
-                Parameter("platforms", "Platform ids, separated by commas."),
+                Parameter(
+                    "before",
+                    "A cursor: the newest `limit` of those that came earlier, oldest first. Fewer are the oldest kept.",
+                ),
+                Parameter(
+                    "types", "With `after`: CloudEvents types, `*` for any characters, separated by commas."
+                ),
+                Parameter("platforms", "With `after`: platform ids, separated by commas."),
             ),
         )
     ]
@@ -84,11 +96,3 @@ def _page(page: Page) -> Response:
     if page.gap is not None:
         fields["gap"] = msgspec.Raw(page.gap.encode())
     return Response(msgspec.json.encode(fields), media_type="application/json")
-
-
-def _number(name: str, text: str | None, default: int) -> int:
-    if not text:
-        return default
-    if not (text.isascii() and text.isdigit() and len(text) <= 40 and int(text) >= 1):
-        raise Rejected(f"{name}: {text[:40]!r} is not a number from 1 to {_LARGEST_LIMIT}.", status=400)
-    return int(text)

@@ -114,6 +114,19 @@ async def read_body(request: Request, model: type[msgspec.Struct]) -> Any:
         raise Rejected(f"The body can't be used: {error}", status=400) from error
 
 
+def whole_number(name: str, text: str | None, default: int, *, most: int) -> int:
+    """A number from 1 on as a query says it; what is larger than `most` is cut to it.
+
+    Raises:
+        Rejected: It is no such number (400).
+    """
+    if not text:
+        return default
+    if not (text.isascii() and text.isdigit() and len(text) <= 40 and int(text) >= 1):
+        raise Rejected(f"{name}: {text[:40]!r} is not a number from 1 to {most}.", status=400)
+    return min(int(text), most)
+
+
 def problem(status: int, code: str, message: str, headers: Mapping[str, str] | None = None) -> JSONResponse:
     """An error as the API tells it."""
     return JSONResponse({"error": {"code": code, "message": message}}, status, headers)

@@ -94,6 +94,7 @@ class GitHubConnector(Connector, Receives, Connects, Polls, Registers, Recovers,
     display_name: ClassVar[str] = "GitHub"
     icon: ClassVar[str] = _ICON
     settings_schema: ClassVar[Mapping[str, Any]] = SETTINGS_SCHEMA
+    named_sources: ClassVar[bool] = True
 
     log_seconds = recovery.LOG_SECONDS
     common_log_seconds = recovery.LOG_SECONDS

@@ -17,21 +17,30 @@ from tidings_dashboard import DashboardExtra, DashboardPlugin
 
 SCRIPTS = (
     "account",
+    "activity",
     "api",
     "app",
+    "charts",
     "compose",
-    "device",
-    "notifications",
-    "presence",
     "connection",
     "connections",
+    "device",
     "dom",
     "feed",
+    "formats",
+    "limits",
     "live",
+    "notifications",
+    "older",
     "platforms",
+    "presence",
+    "reading",
+    "roll",
     "row",
     "settings",
     "sieve",
+    "toasts",
+    "views",
     "words",
     "worker",
 )
@@ -47,7 +56,10 @@ PATHS = {
         f"/static/dashboard/client/{file.name}": "text/javascript; charset=utf-8"
         for file in sorted(CLIENT.iterdir())
     },
-    **{f"/static/dashboard/{name}.css": "text/css; charset=utf-8" for name in ("connections", "style")},
+    **{
+        f"/static/dashboard/{name}.css": "text/css; charset=utf-8"
+        for name in ("activity", "connections", "style")
+    },
 }
 
 

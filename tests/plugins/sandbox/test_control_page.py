@@ -45,9 +45,7 @@ class Door:
 
 @pytest.fixture(scope="module")
 async def browser() -> AsyncIterator[Browser]:
-    path = browsing.find_chromium()
-    if path is None:
-        pytest.skip("there is no Chromium here: apt-get install chromium")
+    path = browsing.chromium_path()
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(executable_path=path, args=browsing.ARGUMENTS)
         yield browser

@@ -1,6 +1,8 @@
 // @ts-check
 /** Asking the API, as whoever is signed in. */
 
+import { API } from "./words.js";
+
 /**
  * @typedef {{ok: boolean, status: number, answer: any, problem: string, kept: string}} Answer status 0: there was no
  *   answer; `kept`: when the service worker wrote this one down, "" for one of the server
@@ -33,7 +35,10 @@ export async function api(path, body, { method = body ? "POST" : "GET", headers 
   const response = await fetch(path, /** @type {RequestInit} */ (request)).catch(() => null);
   const answer = await response?.json().catch(() => null);
   const { ok, status } = response ?? { ok: false, status: 0 };
-  const silent = status ? `The server answered ${status}.` : "The server does not answer.";
+  const silent = status ? API.status(status) : API.silent;
   const kept = response?.headers.get("Tidings-Kept") ?? "";
   return { ok, status, answer, problem: answer?.error?.message ?? silent, kept };
 }
+
+/** Whether the server is out of reach, or its proxy says so. @param {Answer} answer */
+export const isAway = ({ status }) => status === 0 || [502, 503, 504].includes(status);

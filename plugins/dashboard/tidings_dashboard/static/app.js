@@ -1,42 +1,63 @@
 // @ts-check
 /** The page: who is signed in, what is shown, what the buttons do. */
 
+import { attention } from "./account.js";
+import { Activity } from "./activity.js";
 import { api, may, session } from "./api.js";
 import { Compose } from "./compose.js";
 import { Connections } from "./connections.js";
 import { replace } from "./dom.js";
 import { Feed } from "./feed.js";
+import { EXACT } from "./formats.js";
 import { Live } from "./live.js";
 import { Notifications } from "./notifications.js";
-import { connectButtons, noticeBanner } from "./platforms.js";
+import { Older } from "./older.js";
+import { connectButtons, showNotices } from "./platforms.js";
+import { READING, Reading } from "./reading.js";
+import { toneOf } from "./row.js";
 import { Sieve } from "./sieve.js";
-import { STATES, TITLES, WORDS } from "./words.js";
+import { clearToasts, toast } from "./toasts.js";
+import { choose, fill, hideAll, part, say, showState, showUnread, takePlace, view } from "./views.js";
+import { PAGE, SIGNED_OUT } from "./words.js";
 import { Worker } from "./worker.js";
 
 const NEWEST = 100; // shown when the page opens
 const TICK_MS = 15_000;
 const LONGEST_WAIT_MS = 30_000;
 
-/** @param {string} id @returns {any} */
-const part = (id) => document.getElementById(id);
+fill();
 
-let unread = 0;
 let opening = 0;
 let isKept = false; // what is shown is what the service worker has kept
-let place = ""; // what the notification led to that opened this page: `?event=CURSOR`
+let place = takePlace(); // what the notification led to that opened this page: `?event=CURSOR`
 
-/** @type {Map<string, {name: string, icon: string}>} */
-const platforms = new Map();
+/** @type {import("./row.js").Names} */
+const names = { platforms: new Map(), accounts: new Map() };
 
-const sieve = new Sieve(part("sieve"), part("feed"), platforms);
+const worker = new Worker({
+  onUpdate: () => (part("update").hidden = false),
+  onOpen: (to) => (session.me ? void lead(to) : (place = to)),
+  onDone: (path, ok) => (path === READING ? void reading.load() : connections.done(path, ok)),
+});
+
+const reading = new Reading(worker, { onChange: showReading, seen: () => (isLooking() ? feed.newest : "") });
+const sieve = new Sieve(part("sieve"), names);
 const feed = new Feed(part("feed"), {
   top: part("top"),
   pill: part("pill"),
   template: part("event-row"),
-  platforms,
+  names,
   sieve,
-  onCut: (limit) => note(`This page keeps the newest ${limit.toLocaleString("en")} events.`),
+  onCut: (limit) => older.cut(limit),
+  onTop: () => reading.look(),
 });
+const older = new Older(feed, {
+  end: part("end"),
+  note: part("note"),
+  words: part("note-words"),
+  again: part("older-again"),
+});
+sieve.onSift = () => void older.look();
 
 const connections = new Connections(
   {
@@ -45,10 +66,12 @@ const connections = new Connections(
     dialog: part("leave"),
     problem: part("connections-problem"),
   },
+  worker,
   showConnections,
 );
 
 const notifications = new Notifications(part("view-notifications"), part("to-notifications"), connections);
+const activity = new Activity(part("view-activity"), connections);
 const compose = new Compose(part("compose"));
 
 const live = new Live({
@@ -56,11 +79,14 @@ const live = new Live({
     if (!feed.add(event, { live: true })) return;
     showFeed();
     connections.heard(event);
+    activity.heard();
     worker.heard(event);
-    part("spoken").textContent = `New: ${event.data?.title ?? event.type}`;
-    if (document.hidden || view() !== "feed") showUnread(unread + 1);
+    reading.heard(event);
+    part("spoken").textContent = PAGE.spoken(event.data?.title ?? event.type);
+    const tone = toneOf(event); // the feed shows it by itself
+    if (view() !== "feed" && (tone === "good" || tone === "bad")) toast(event.data.title, { tone });
   },
-  notice: (notice) => connections.tell(notice),
+  notice: (notice) => (notice.type === "org.tidings.reading" ? reading.told(notice) : connections.tell(notice)),
   async gap(gap) {
     if (gap.reason === "restored") await open();
     feed.gap(gap);
@@ -71,20 +97,18 @@ const live = new Live({
     if (state === "live") say("notice", "");
   },
   back() {
-    void Promise.all([standing(), notifications.back(), worker.look()]); // it may have come back with another page
+    void Promise.all([standing(), notifications.back()]);
+    void reading.load(); // what was said meanwhile on other devices
+    worker.flush();
+    worker.look(); // the server may have come back with another page
   },
   async closed(reason) {
     const found = await standing();
     if (!session.me) return; // they pressed the button themselves, and its answer came first
-    if (found === "signed-out") return showSignedOut("Your session has ended");
+    if (found === "signed-out") return showSignedOut(SIGNED_OUT.ended);
     showState("stopped");
-    say("notice", `The server ended the live connection: ${reason.replaceAll("_", " ")}. Reload the page to connect again.`);
+    say("notice", PAGE.ended(reason.replaceAll("_", " ")));
   },
-});
-
-const worker = new Worker({
-  onUpdate: () => (part("update").hidden = false),
-  onOpen: (to) => (session.me ? void lead(to) : (place = to)),
 });
 
 /** @returns {Promise<"signed-in" | "signed-out" | "kept" | "unknown">} */
@@ -103,7 +127,7 @@ async function open(failures = 0) {
   const turn = ++opening;
   const found = await standing();
   if (turn !== opening) return;
-  if (found === "signed-out") return showSignedOut("You are not signed in");
+  if (found === "signed-out") return showSignedOut(SIGNED_OUT.title);
   if (found === "signed-in" && (await openFeed())) return;
   if (found === "kept" && !isKept) await openKept();
   if (turn !== opening) return;
@@ -112,18 +136,23 @@ async function open(failures = 0) {
   setTimeout(() => turn === opening && open(failures + 1), ceiling / 2 + (Math.random() * ceiling) / 2);
 }
 
+/** What there is to show first. */
+const load = async () =>
+  (await Promise.all([api(`/api/events?last=${NEWEST}`), connections.load(), reading.load()]))[0];
+
 /** @returns {Promise<boolean>} whether the server gave it */
 async function openFeed() {
   live.end();
   const turn = opening;
-  const [{ answer: page, kept }] = await Promise.all([api(`/api/events?last=${NEWEST}`), connections.load()]);
+  const { answer: page, kept } = await load();
   if (!page?.events || kept) return false;
   if (turn !== opening) return true; // signed out meanwhile
   isKept = false;
   say("hint", "");
   showPage(page);
-  worker.begin(session.me?.user.id ?? 0, page.events);
+  older.begin(page.events.length >= NEWEST);
   live.start(page.cursor, session.me?.user.id ?? 0);
+  worker.flush();
   void notifications.begin();
   return true;
 }
@@ -131,26 +160,27 @@ async function openFeed() {
 /** Show what the service worker has kept, while the server is out of reach. */
 async function openKept() {
   const turn = opening;
-  const [{ answer: page, kept }] = await Promise.all([api(`/api/events?last=${NEWEST}`), connections.load()]);
+  const { answer: page, kept } = await load();
   if (!page?.events || !kept || turn !== opening) return;
   isKept = true;
-  say("hint", WORDS.kept(kept));
+  say("hint", PAGE.kept(EXACT.format(new Date(kept))));
   showPage(page);
 }
 
 /** @param {{events: any[]}} page */
 function showPage({ events }) {
+  worker.begin(session.me?.user.id ?? 0, events);
   feed.clear();
+  older.end();
   for (const event of events) feed.add(event, { live: false });
-  part("note").hidden = true;
-  if (events.length >= NEWEST) note(`This page began with the newest ${NEWEST} events.`);
+  feed.read(reading.cursor, { opening: true });
   part("user").textContent = part("empty-name").textContent = session.me?.user.name;
   part("who").hidden = part("views").hidden = false;
   part("signed-out").hidden = true;
   part("compose-open").hidden = part("empty-compose").hidden = !may("send");
   connections.settle(feed);
   showFeed();
-  if (!lead(place)) say("hint", WORDS.tooOld);
+  if (!lead(place)) say("hint", PAGE.tooOld);
   place = "";
 }
 
@@ -162,42 +192,49 @@ function lead(to) {
 }
 
 function showFeed() {
-  part("empty").hidden = !feed.empty;
-  part("feed").hidden = part("sieve").hidden = feed.empty;
+  part("empty").hidden = !feed.isEmpty;
+  part("feed").hidden = part("sieve").hidden = feed.isEmpty;
+  feed.later();
+}
+
+/** Whether the newest is in sight of somebody. */
+const isLooking = () => !document.hidden && !!session.me && view() === "feed" && feed.isAtTop && !feed.isEmpty;
+
+/** It has changed what is read. */
+function showReading() {
+  feed.read(reading.cursor);
+  part("read-all").hidden = !reading.unread;
+  showUnread(isLooking() ? 0 : reading.unread, session.me !== null);
+  reading.look();
 }
 
 /** What is connected has changed, or what must be known of it. */
 function showConnections() {
-  platforms.clear();
-  for (const one of connections.platforms) platforms.set(one.id, one);
+  for (const one of connections.platforms) names.platforms.set(one.id, one);
+  names.accounts = connections.names;
+  feed.rename();
   const ways = connectButtons(connections.platforms);
   part("empty-connect").hidden = !ways.length;
   replace(part("empty-platforms"), ...ways);
-  const asking = connections.connections.filter(({ state }) => state === "needs_reauth").length;
-  part("asking").textContent = asking ? String(asking) : "";
+  const asking = attention(connections.connections, (id) => connections.platform(id));
+  part("asking").textContent = asking.length ? String(asking.length) : "";
+  replace(part("attention"), ...asking);
+  part("attention").hidden = !asking.length;
   connections.settle(feed);
-  const banners = connections.notices.map(noticeBanner);
-  if (part("banner").childElementCount !== banners.length) part("banner").replaceChildren(...banners);
-  part("banner").hidden = !banners.length;
+  showNotices(part("banner"), connections.notices);
 }
-
-/** What the address asks for. */
-const view = () => /^#(connections|notifications)(\/|$)/.exec(location.hash)?.[1] ?? "feed";
 
 function showView() {
   if (!session.me || location.hash === "#main") return;
-  const chosen = view();
-  document.body.dataset.view = chosen;
-  for (const name of ["feed", "connections", "notifications"]) {
-    part(`view-${name}`).hidden = name !== chosen;
-    if (name === chosen) part(`to-${name}`).setAttribute("aria-current", "page");
-    else part(`to-${name}`).removeAttribute("aria-current");
-  }
+  const chosen = choose();
   if (chosen !== "connections") connections.close();
   else void connections.open(location.hash.split("/")[1] ?? "");
   if (chosen !== "notifications") notifications.close();
   else void notifications.open();
-  showUnread(chosen === "feed" ? 0 : unread);
+  if (chosen !== "activity") activity.close();
+  else void activity.open();
+  if (chosen === "feed") feed.draw();
+  showReading();
 }
 
 /** @param {string} title @param {boolean} [onPurpose] */
@@ -209,57 +246,32 @@ function showSignedOut(title, onPurpose = false) {
   session.me = null;
   isKept = false;
   feed.clear();
+  older.end();
   sieve.clear();
   connections.clear();
-  delete document.body.dataset.view;
+  activity.clear();
+  reading.clear();
+  clearToasts();
+  names.platforms.clear();
   compose.end(); // whoever signs in next may be somebody else
-  for (const id of ["user", "empty-name", "spoken"]) part(id).textContent = "";
-  const all = ["who", "views", "banner", "feed", "sieve", "empty", "note", "notice", "hint", "view-connections", "view-notifications"];
-  for (const id of all) part(id).hidden = true;
-  part("banner").replaceChildren();
+  hideAll();
   part("signed-out-title").textContent = title;
   part("signed-out").hidden = false;
   showState("signed-out");
-  showUnread(0);
-}
-
-/** @param {keyof typeof STATES} state */
-function showState(state) {
-  part("state").dataset.state = state;
-  part("state-words").textContent = STATES[state];
-}
-
-/** @param {number} count */
-function showUnread(count) {
-  unread = count;
-  const name = session.me ? TITLES[view()] : TITLES.feed;
-  document.title = count ? `(${count}) ${name}` : name;
-  part("unread").textContent = count && view() !== "feed" ? String(count) : "";
-}
-
-/** @param {string} words */
-function note(words) {
-  part("note-words").textContent = words;
-  part("note").hidden = false;
-}
-
-/** @param {"notice" | "hint"} where what went wrong, or is to be known @param {string} words "" to take the last away */
-function say(where, words) {
-  part(where).textContent = words;
-  part(where).hidden = !words;
 }
 
 async function signOut() {
   const { ok, status, problem } = await api("/api/logout", {});
-  if (ok || status === 401) showSignedOut("You have signed out", true);
-  else say("notice", `You are still signed in. ${problem}`);
+  if (ok || status === 401) showSignedOut(SIGNED_OUT.onPurpose, true);
+  else toast(PAGE.stillSignedIn(problem), { tone: "bad" });
 }
 
 part("compose-open").onclick = part("empty-compose-open").onclick = () => compose.open();
 part("sign-out").onclick = signOut;
+part("update-now").onclick = () => worker.update();
+part("read-all").onclick = () => void reading.mark(feed.newest);
 part("pill").onclick = () => {
-  feed.release();
-  scrollTo({ top: 0 });
+  feed.goToTop();
   part("main").focus({ preventScroll: true });
 };
 
@@ -277,23 +289,12 @@ addEventListener("hashchange", () => {
 });
 document.addEventListener("visibilitychange", () => {
   if (document.hidden) return;
-  if (view() === "feed") showUnread(0);
+  if (session.me) showReading();
   if (!session.me || isKept) open(); // the login link may have been opened in another tab
 });
 
-part("update-words").textContent = WORDS.update;
-part("update-now").textContent = WORDS.updateNow;
-part("update-now").onclick = () => worker.update();
+setInterval(() => [feed, connections, notifications].forEach((one) => one.tick()), TICK_MS);
 
-setInterval(() => {
-  feed.tick();
-  connections.tick();
-  notifications.tick();
-}, TICK_MS);
-
-if (/^\?(event|since)=/.test(location.search)) {
-  place = location.search;
-  history.replaceState(null, "", "/#feed"); // so that it is not gone to again when the page is loaded anew
-}
+showState("connecting");
 void worker.start();
 open();

@@ -2,6 +2,7 @@
 /** The dialog by which one sends oneself a message. */
 
 import { api, session } from "./api.js";
+import { COMPOSE } from "./words.js";
 
 export class Compose {
   #dialog;
@@ -46,7 +47,7 @@ export class Compose {
     const { ok, problem } = await api("/api/sse/send", { userId: session.me?.user.id, message }, { headers });
     send.disabled = false;
     const error = this.#part(".error");
-    error.textContent = `Not sent. ${problem}`;
+    error.textContent = COMPOSE.notSent(problem);
     error.hidden = ok;
     if (ok) this.end();
   }

@@ -1,30 +1,21 @@
 // @ts-check
 /** One connection in full: how it is watched, what it may do, its limits, settings, webhooks and last runs. */
 
-import { api } from "./api.js";
-import { healButton, nowPlaying, portrait, stateChip, watching } from "./account.js";
+import { api, isAway } from "./api.js";
+import { accountName, healButton, needsUser, nowPlaying, portrait, stateChip, watching } from "./account.js";
 import { instant, make, outward, replace } from "./dom.js";
 import { settingsForm } from "./settings.js";
-import { consentStart, span, text, webAddress } from "./words.js";
-
-/** @type {Record<string, string>} */
-const KINDS = {
-  monitor: "Chose how to watch",
-  sync: "Asked for news",
-  hooks: "Kept webhooks in order",
-  recover: "Looked for lost webhooks",
-  refresh: "Refreshed the token",
-  leave: "Disconnected",
-};
-/** @type {Record<string, string>} */
-const HOOK_STATES = { wanted: "being made", active: "active", failed: "failed", removing: "being removed" };
+import { consentStart, webAddress } from "./formats.js";
+import { limits } from "./limits.js";
+import { toast } from "./toasts.js";
+import { ACCOUNT, CONNECTION, CONNECTIONS, SETTINGS, TIME } from "./words.js";
 
 export class Detail {
   #root;
   #dialog;
+  #worker;
   #view;
   #id = "";
-  #said = "";
   #problem = "";
   /** @type {HTMLFormElement | null} */ #form = null; // kept while its connection is in sight: it may be half filled in
   /** @type {any} */ #one = null;
@@ -32,11 +23,13 @@ export class Detail {
   /**
    * @param {HTMLElement} root
    * @param {HTMLDialogElement} dialog asks before disconnecting
+   * @param {import("./worker.js").Worker} worker does later what can't be done now
    * @param {import("./connections.js").Connections} view
    */
-  constructor(root, dialog, view) {
+  constructor(root, dialog, worker, view) {
     this.#root = root;
     this.#dialog = dialog;
+    this.#worker = worker;
     this.#view = view;
     const form = /** @type {HTMLFormElement} */ (dialog.querySelector("form"));
     form.onsubmit = (submit) => void this.#leave(submit, form);
@@ -54,8 +47,8 @@ export class Detail {
     if (id !== this.#id) {
       this.#id = id;
       this.#form = null;
-      this.#said = this.#problem = "";
-      if (this.#root.dataset.id !== id) this.#root.replaceChildren(back(), make("p.hint", {}, "Loading"));
+      this.#problem = "";
+      if (this.#root.dataset.id !== id) this.#root.replaceChildren(back(), make("p.hint", {}, CONNECTION.loading));
       this.#root.dataset.id = id;
     }
     const { ok, status, answer, problem } = await api(`/api/connections/${encodeURIComponent(id)}`);
@@ -65,7 +58,7 @@ export class Detail {
       return this.#render(answer);
     }
     this.#dialog.close();
-    const words = status === 404 ? "This account is not connected any more." : problem;
+    const words = status === 404 ? CONNECTION.gone : problem;
     replace(this.#root, back(), make("p.notice", { role: "alert" }, words));
   }
 
@@ -80,26 +73,22 @@ export class Detail {
       this.#root,
       back(),
       this.#head(one, platform),
-      one.state !== "connected" && make("p.notice", {}, one.reason || "It is not watched now."),
+      one.state !== "connected" && make("p.notice", {}, one.reason || ACCOUNT.unwatched),
       this.#problem && make("p.notice", { role: "alert" }, this.#problem),
-      this.#said && make("p.said", { role: "status" }, this.#said),
       nowPlaying(this.#view.playing.get(one.id)),
       one.state === "connected" && !one.last_event_at && waiting(),
       facts(one),
-      section("What tidings may do there", rights(one)),
-      section("Limits", limits(one.limits)),
-      this.#form && section("What is watched", this.#form),
-      one.registrations.length > 0 && section("Webhooks", registrations(one.registrations)),
-      section("What was done lately", attempts(one.attempts)),
+      section(CONNECTION.rights, rights(one)),
+      section(CONNECTION.limits, limits(one.limits)),
+      this.#form && section(CONNECTION.watched, this.#form),
+      one.registrations.length > 0 && section(CONNECTION.webhooks, registrations(one.registrations)),
+      section(CONNECTION.attempts, attempts(one.attempts)),
     );
   }
 
   /** @param {any} one @param {any} platform */
   #head(one, platform) {
-    const name = text(one.account.name) || one.platform;
-    const heals = one.state === "needs_reauth";
-    const again = consentStart(one.reconnect);
-    const words = "Connect again";
+    const again = make("a.button", { href: consentStart(one.reconnect), "data-key": "again" }, ACCOUNT.again);
     const works = one.state === "connected" || one.state === "parked";
     return make(
       "header.connection-head",
@@ -108,40 +97,43 @@ export class Detail {
       make(
         "div.about",
         {},
-        make("h2", {}, outward(webAddress(one.account.url), name)),
+        make("h2", {}, outward(webAddress(one.account.url), accountName(one))),
         make("p", {}, platform?.name ?? one.platform, " ", stateChip(one)),
       ),
       one.state !== "disconnecting" &&
         make(
           "div.acts",
           {},
-          works && button("Sync now", "sync", () => this.#sync()),
-          heals ? healButton(one, words) : make("a.button", { href: again, "data-key": "again" }, words),
-          button("Disconnect", "leave", () => this.#ask(one), "dialog"),
+          works && button(CONNECTION.sync, "sync", () => this.#sync()),
+          needsUser(one) ? healButton(one) : again,
+          button(CONNECTION.disconnect, "leave", () => this.#ask(one), "dialog"),
         ),
     );
   }
 
   async #sync() {
-    const { ok, problem } = await api(`/api/connections/${this.#id}/sync`, {});
-    this.#said = ok ? "Asked. What is new appears in your feed." : "";
-    this.#problem = ok ? "" : problem;
+    const wish = { method: "POST", path: `/api/connections/${this.#id}/sync`, body: {} };
+    const answer = await api(wish.path, wish.body);
+    const isLater = isAway(answer) && this.#worker.later(wish.path, wish);
+    this.#problem = answer.ok || isLater ? "" : answer.problem;
     if (this.#one) this.#render(this.#one);
-    if (ok) this.#view.follow();
+    if (answer.ok) toast(CONNECTION.asked);
+    else if (isLater) toast(CONNECTION.askedLater);
+    if (answer.ok) this.#view.follow();
   }
 
   /** @param {Record<string, any>} settings @returns {Promise<string>} */
   async #save(settings) {
     const { ok, problem } = await api(`/api/connections/${this.#id}`, { settings }, { method: "PATCH" });
     if (ok) this.#view.follow();
-    return ok ? "" : `Not saved. ${problem}`;
+    return ok ? "" : SETTINGS.notSaved(problem);
   }
 
   /** @param {any} one */
   #ask(one) {
     const part = (/** @type {string} */ name) => /** @type {any} */ (this.#dialog.querySelector(name));
     part("form").reset();
-    part("[data-name]").textContent = text(one.account.name) || one.platform;
+    part("h2").textContent = CONNECTION.leaveTitle(accountName(one));
     part(".error").hidden = true;
     this.#dialog.showModal();
   }
@@ -155,15 +147,16 @@ export class Detail {
     const { ok, problem } = await api(`/api/connections/${this.#id}?events=${events}`, undefined, { method: "DELETE" });
     button.disabled = false;
     const error = /** @type {HTMLElement} */ (form.querySelector(".error"));
-    error.textContent = `Not disconnected. ${problem}`;
+    error.textContent = CONNECTION.notDisconnected(problem);
     error.hidden = ok;
     if (!ok) return;
     this.#dialog.close();
+    toast(CONNECTION.disconnected);
     location.hash = "#connections";
   }
 }
 
-const back = () => make("p.back", {}, make("a", { href: "#connections", "data-key": "back" }, "Connections"));
+const back = () => make("p.back", {}, make("a", { href: "#connections", "data-key": "back" }, CONNECTION.back));
 
 /** @param {string} words @param {string} key @param {() => void} onclick @param {string} [opens] */
 const button = (words, key, onclick, opens) =>
@@ -173,19 +166,19 @@ const button = (words, key, onclick, opens) =>
 const section = (title, ...children) => make("section", {}, make("h3", {}, title), ...children);
 
 function waiting() {
-  const feed = make("a", { href: "#feed" }, "Your feed");
-  return make("p.intro", {}, "Nothing new there yet. ", feed, " shows it the moment it happens.");
+  const feed = make("a", { href: "#feed" }, CONNECTION.yourFeed);
+  return make("p.intro", {}, CONNECTION.quiet, feed, CONNECTION.showsIt);
 }
 
 /** @param {any} one */
 function facts(one) {
   const rows = [
-    one.state === "connected" && ["How", watching(one)],
-    ["Checked", [instant(one.last_checked_at, "not yet")]],
-    ["Next check", [instant(one.next_check_at, one.state === "connected" ? "now" : "none")]],
-    ["Last news", [instant(one.last_event_at, "none yet")]],
-    ["Connected", [instant(one.connected_at)]],
-    one.reauthorize_by && ["Reconnect by", [instant(one.reauthorize_by)]],
+    one.state === "connected" && [CONNECTION.how, watching(one)],
+    [CONNECTION.checked, [instant(one.last_checked_at, CONNECTIONS.notYet)]],
+    [CONNECTION.nextCheck, [instant(one.next_check_at, one.state === "connected" ? TIME.now : CONNECTION.none)]],
+    [CONNECTION.lastNews, [instant(one.last_event_at, CONNECTIONS.noneYet)]],
+    [CONNECTION.connected, [instant(one.connected_at)]],
+    one.reauthorize_by && [CONNECTION.reauthorizeBy, [instant(one.reauthorize_by)]],
   ].filter(Boolean);
   const shown = rows.map(([term, words]) => make("div", {}, make("dt", {}, term), make("dd", {}, ...words)));
   return make("dl.facts", {}, ...shown);
@@ -193,38 +186,21 @@ function facts(one) {
 
 /** @param {any} one */
 function rights({ grant }) {
-  const code = (/** @type {string} */ scope) => make("code", {}, scope.replaceAll("|", " or "));
+  const code = (/** @type {string} */ scope) => make("code", {}, scope.replaceAll("|", CONNECTION.or));
   const granted = grant.scopes.map((/** @type {string} */ scope) => make("li", {}, code(scope)));
   const missing = grant.missing_scopes.flatMap((/** @type {string} */ scope) => [" ", code(scope)]);
   const ends = grant.token_expires_at;
-  const token = ends ? ["The present token ends ", instant(ends), "."] : ["The token does not end."];
+  const token = ends ? [CONNECTION.tokenEnds, instant(ends), "."] : [CONNECTION.tokenStays];
   return make(
     "div",
     {},
     granted.length
-      ? make("ul.scopes", { "aria-label": "Granted" }, ...granted)
-      : make("p.hint", {}, "It has the rights of the application itself."),
+      ? make("ul.scopes", { "aria-label": CONNECTION.granted }, ...granted)
+      : make("p.hint", {}, CONNECTION.ofTheApp),
     missing.length > 0 &&
-      make("p.notice", {}, "Missing:", ...missing, ". What needs it is not watched. Connect again, and agree to it."),
-    make("p.hint", {}, "Agreed to ", instant(grant.authorized_at), ". ", ...token),
+      make("p.notice", {}, CONNECTION.missing, ...missing, CONNECTION.missingMeans),
+    make("p.hint", {}, CONNECTION.agreed, instant(grant.authorized_at), ". ", ...token),
   );
-}
-
-/** @param {any} limits */
-function limits({ budgets, paused_until, reason, circuit }) {
-  const meters = budgets.map((/** @type {any} */ one) => {
-    const [used, most] = [one.used, one.calls].map((count) => count.toLocaleString("en"));
-    const words = `${used} of ${most} calls in the last ${span(one.seconds)}`;
-    const meter = make("meter", { max: one.calls, high: one.calls * 0.9, value: one.used, "aria-label": words });
-    return make("div.budget", {}, make("span", {}, words), meter);
-  });
-  const broken = "The platform fails to answer. It is left alone for a while, then tried again.";
-  const held = [
-    paused_until && make("p.notice", {}, `${reason} Nothing is asked until `, instant(paused_until), "."),
-    circuit !== "closed" && make("p.notice", {}, broken),
-  ].filter(Boolean);
-  const free = !meters.length && !held.length && make("p.hint", {}, "Nothing holds tidings back.");
-  return make("div", {}, ...meters, ...held, free);
 }
 
 /** @param {string} label @param {string[]} head @param {any[][][]} rows of cells */
@@ -241,24 +217,24 @@ const trouble = (words) => words && make("p.trouble", {}, words);
 /** @param {any[]} rows */
 const registrations = (rows) =>
   table(
-    "Webhooks",
-    ["At", "State", "Last delivery", "Checked", "Ends"],
+    CONNECTION.webhooks,
+    CONNECTION.hookColumns,
     rows.map((row) => [
       [make("code", {}, row.name || row.target)],
-      [HOOK_STATES[row.state] ?? row.state, trouble(row.problem)],
-      [instant(row.last_delivery_at, "none yet")],
-      [instant(row.checked_at, "not yet")],
+      [CONNECTION.hookStates[row.state] ?? row.state, trouble(row.problem)],
+      [instant(row.last_delivery_at, CONNECTIONS.noneYet)],
+      [instant(row.checked_at, CONNECTIONS.notYet)],
       [instant(row.expires_at)],
     ]),
   );
 
 /** @param {any[]} rows */
 function attempts(rows) {
-  if (!rows.length) return make("p.hint", {}, "Nothing yet.");
+  if (!rows.length) return make("p.hint", {}, CONNECTION.nothingYet);
   const cells = rows.map((row) => [
     [instant(row.at)],
-    [KINDS[row.kind] ?? row.kind],
-    [`${row.outcome} in ${row.ms} ms`, trouble(row.detail)],
+    [CONNECTION.kinds[row.kind] ?? row.kind],
+    [CONNECTION.attempted(row.outcome, row.ms), trouble(row.detail)],
   ]);
-  return table("What was done lately", ["When", "What", "How it went"], cells);
+  return table(CONNECTION.attempts, CONNECTION.attemptColumns, cells);
 }

@@ -2,11 +2,12 @@
 /** The view of what is connected: what there is, how each is watched, and what could be connected besides. */
 
 import { api } from "./api.js";
-import { healButton, nowPlaying, portrait, stateChip, watching } from "./account.js";
+import { accountName, endsSoon, healButton, needsUser, nowPlaying, portrait, stateChip, watching } from "./account.js";
 import { Detail } from "./connection.js";
 import { instant, keepTime, make, replace } from "./dom.js";
 import { platformCard } from "./platforms.js";
-import { text } from "./words.js";
+import { toast } from "./toasts.js";
+import { CONNECTION, CONNECTIONS } from "./words.js";
 
 const SOON_MS = 250; // several changes come at once
 const FOLLOWING_MS = [250, 1_500, 4_000, 8_000]; // after something was asked for, which takes its time
@@ -30,12 +31,13 @@ export class Connections {
 
   /**
    * @param {{list: HTMLElement, detail: HTMLElement, dialog: HTMLDialogElement, problem: HTMLElement}} parts
+   * @param {import("./worker.js").Worker} worker does later what can't be done now
    * @param {() => void} onChange after something new is known
    */
-  constructor(parts, onChange) {
+  constructor(parts, worker, onChange) {
     this.#parts = parts;
     this.#onChange = onChange;
-    this.#detail = new Detail(parts.detail, parts.dialog, this);
+    this.#detail = new Detail(parts.detail, parts.dialog, worker, this);
   }
 
   /** @param {string} id */
@@ -43,17 +45,31 @@ export class Connections {
     return this.platforms.find((one) => one.id === id);
   }
 
+  /** The accounts' names, by connection. @returns {Map<string, string>} */
+  get names() {
+    return new Map(this.connections.map((one) => [one.id, accountName(one)]));
+  }
+
+  /** What was to be asked for later has been. @param {string} path @param {boolean} ok whether it was taken */
+  done(path, ok) {
+    if (ok && /^\/api\/connections\/\w+\/sync$/.test(path)) toast(CONNECTION.asked);
+    this.stale();
+  }
+
   /** @returns {Promise<boolean>} whether the server told */
   async load() {
     const [known, mine] = await Promise.all([api("/api/platforms"), api("/api/connections")]);
     const problem = [known, mine].find(({ ok }) => !ok)?.problem ?? "";
-    this.#parts.problem.textContent = problem && `This may be out of date. ${problem}`;
+    this.#parts.problem.textContent = problem && CONNECTIONS.outdated(problem);
     this.#parts.problem.hidden = !problem;
     if (problem) return false;
     this.#loadedAt = Date.now();
     this.platforms = known.answer.platforms;
     this.notices = known.answer.notices;
-    this.connections = mine.answer.connections;
+    // Those that need their user come first.
+    this.connections = mine.answer.connections.toSorted(
+      (/** @type {any} */ one, /** @type {any} */ other) => Number(needsUser(other)) - Number(needsUser(one)),
+    );
     this.#onChange();
     if (this.#open) await this.#show();
     return true;
@@ -149,29 +165,25 @@ export class Connections {
     const mine = this.connections;
     const cards = make("ul.platforms", {}, ...this.platforms.map(platformCard));
     const heading = (/** @type {string} */ words) => make("h2", {}, words);
-    const others = [heading(mine.length ? "Connect more" : "Connect an account"), cards];
-    const none = "No platform is named under plugins.connectors in config.yaml.";
-    if (!this.platforms.length) others[1] = make("p.hint", {}, none);
+    const others = [heading(mine.length ? CONNECTIONS.more : CONNECTIONS.first), cards];
+    if (!this.platforms.length) others[1] = make("p.hint", {}, CONNECTIONS.none);
     if (!mine.length) {
-      const words =
-        "Choose where your news comes from. You agree there once and come back here; from then on, what is new " +
-        "appears in your feed by itself.";
-      return replace(this.#parts.list, others[0], make("p.intro", {}, words), others[1]);
+      return replace(this.#parts.list, others[0], make("p.intro", {}, CONNECTIONS.intro), others[1]);
     }
     const rows = make("ul.connections", {}, ...mine.map((one) => this.#row(one)));
-    replace(this.#parts.list, heading("Your accounts"), rows, ...others);
+    replace(this.#parts.list, heading(CONNECTIONS.yours), rows, ...others);
   }
 
   /** @param {Connection} one */
   #row(one) {
     const platform = this.platform(one.platform);
-    const name = text(one.account.name) || one.platform;
+    const name = accountName(one);
     const link = make("a", { href: `#connections/${one.id}`, "data-key": `open-${one.id}` }, name);
     const times = [
-      ["Checked ", instant(one.last_checked_at, "not yet")],
-      one.next_check_at && ["next ", instant(one.next_check_at)],
-      ["last news ", instant(one.last_event_at, "none yet")],
-      one.reauthorize_by && ["reconnect by ", instant(one.reauthorize_by)],
+      [CONNECTIONS.checked, instant(one.last_checked_at, CONNECTIONS.notYet)],
+      one.next_check_at && [CONNECTIONS.next, instant(one.next_check_at)],
+      [CONNECTIONS.news, instant(one.last_event_at, CONNECTIONS.noneYet)],
+      one.reauthorize_by && [CONNECTIONS.reauthorizeBy, instant(one.reauthorize_by)],
     ].filter(Boolean);
     return make(
       "li.connection",
@@ -185,7 +197,7 @@ export class Connections {
         nowPlaying(this.playing.get(one.id)),
         make("p.meta", {}, ...times.map((words) => make("span", {}, .../** @type {any[]} */ (words)))),
       ),
-      one.state === "needs_reauth" && make("div.acts", {}, healButton(one, "Connect again")),
+      (needsUser(one) || endsSoon(one)) && make("div.acts", {}, healButton(one)),
     );
   }
 }

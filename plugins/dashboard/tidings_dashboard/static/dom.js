@@ -1,7 +1,8 @@
 // @ts-check
 /** Elements from data. Data enters as text and attributes, never as markup. */
 
-import { EXACT, fromNow } from "./words.js";
+import { EXACT, fromNow } from "./formats.js";
+import { TIME } from "./words.js";
 
 const SVG = "http://www.w3.org/2000/svg";
 
@@ -50,7 +51,7 @@ export const outward = (address, words) =>
 export const coded = (words) => words.split("`").map((part, at) => (at % 2 ? make("code", {}, part) : part));
 
 /** An instant, from now; `keepTime` has it follow the clock. @param {string | null} at @param {string} never */
-export function instant(at, never = "never") {
+export function instant(at, never = TIME.never) {
   if (!at) return never;
   const date = new Date(at);
   return make("time.from-now", { dateTime: date.toISOString(), title: EXACT.format(date) }, fromNow(date));

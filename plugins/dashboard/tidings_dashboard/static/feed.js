@@ -1,53 +1,90 @@
 // @ts-check
-/** The feed on the page: days, events, gaps. Data enters the page as text and attributes, never as markup. */
+/** The feed on the page: events and gaps, newest first, which of them are in sight and which unread. */
 
-import { eventRow } from "./row.js";
-import { LOCALE, dayName, dayOf, whenWords } from "./words.js";
+import { isPast } from "./client/index.js";
+import { make } from "./dom.js";
+import { dayName, dayOf, text } from "./formats.js";
+import { Roll } from "./roll.js";
+import { asksOf, eventRow, haystack, offerMore, platformOf, tellTime } from "./row.js";
+import { FEED } from "./words.js";
 
-const LIMIT = 1000; // rows kept on the page
+const LIMIT = 10_000; // events held by the page
+
+/**
+ * @typedef {import("./roll.js").Item & {
+ *   event: any, gap: import("./live.js").Gap | null, id: string, cursor: string, platform: string, words: string,
+ *   asks: {connection: string, by: string} | null, isAsked: boolean, isFresh: boolean, isOpen: boolean,
+ *   isLastRead: boolean}} Item `asks`: for which consent; `isAsked`: a notification led to it; `isLastRead`: what lies
+ *   above is new since
+ */
 
 export class Feed {
   /** @type {Set<string>} */ #known = new Set();
-  /** @type {HTMLLIElement[]} */ #waiting = []; // oldest first, held back while the reader is further down
-  #atTop = true;
+  /** @type {Item[]} */ #waiting = []; // oldest first, held back while the reader is further down
+  #isAtTop = true;
   #wanted = ""; // what a notification told of, while it is not here
+  #read = ""; // everything up to this cursor is read
+  /** @type {(connection: string, by: string) => boolean} */ #isWanted = () => true;
   #root;
-  #pill;
-  #onCut;
-  #template;
-  #platforms;
-  #clamped;
-  #sieve;
+  #parts;
+  #roll;
+  #names;
 
   /**
    * @param {HTMLElement} root
-   * @param {{top: Element, pill: HTMLElement, template: HTMLTemplateElement, onCut: (limit: number) => void,
-   *   platforms: Map<string, import("./row.js").Platform>, sieve: import("./sieve.js").Sieve}} parts
+   * @param {{top: Element, pill: HTMLElement, template: HTMLTemplateElement,
+   *   names: import("./row.js").Names, sieve: import("./sieve.js").Sieve, onCut: (limit: number) => void,
+   *   onTop: () => void}} parts `onTop`: the newest has come into sight
    */
-  constructor(root, { top, pill, template, onCut, platforms, sieve }) {
+  constructor(root, parts) {
     this.#root = root;
-    this.#pill = pill;
-    this.#template = template;
-    this.#platforms = platforms;
-    this.#sieve = sieve;
-    this.#onCut = onCut;
-    this.#clamped = new ResizeObserver((entries) => entries.forEach(({ target }) => Feed.#offerMore(target)));
+    this.#parts = parts;
+    this.#names = parts.names;
+    /** @type {Roll<Item>} */
+    this.#roll = new Roll(root, {
+      render: (item) => this.#render(item),
+      heading: dayName,
+      resized: offerMore,
+      drawn: () => parts.sieve.drawn(),
+      keepsPlace: () => !this.#isAtTop,
+    });
+    parts.sieve.attach(root, this.#roll);
     new IntersectionObserver(([entry]) => {
-      this.#atTop = entry.isIntersecting;
-      if (this.#atTop) this.release();
-    }).observe(top);
+      this.#isAtTop = entry.isIntersecting;
+      if (!this.#isAtTop) return;
+      this.release();
+      parts.onTop();
+    }).observe(parts.top);
   }
 
-  get empty() {
-    return this.#root.childElementCount === 0 && this.#waiting.length === 0;
+  get isEmpty() {
+    return this.#roll.size === 0 && this.#waiting.length === 0;
+  }
+
+  /** Whether the newest is where the reader looks. */
+  get isAtTop() {
+    return this.#isAtTop;
+  }
+
+  get isFull() {
+    return this.#roll.size >= LIMIT;
+  }
+
+  /** The cursor of the newest event, "" where there is none. */
+  get newest() {
+    return this.#waiting.findLast((item) => item.cursor)?.cursor ?? this.#roll.all.find((item) => item.cursor)?.cursor ?? "";
+  }
+
+  /** The cursor of the oldest event, "" where there is none. */
+  get oldest() {
+    return this.#roll.all.findLast((item) => item.cursor)?.cursor ?? "";
   }
 
   clear() {
-    this.#clamped.disconnect();
-    this.#root.replaceChildren();
+    this.#roll.clear();
     this.#waiting = [];
     this.#known.clear();
-    this.#wanted = "";
+    this.#wanted = this.#read = "";
     this.#showPill();
   }
 
@@ -60,25 +97,37 @@ export class Feed {
   add(event, { live }) {
     if (this.#known.has(event.id)) return false;
     this.#known.add(event.id);
-    this.#place(eventRow(this.#template, event, this.#platforms), live);
+    this.#take(this.#item(event), live);
     if (live && this.#wanted) this.want(this.#wanted);
     return true;
   }
 
+  /** Events that came before all others. @param {any[]} events oldest first */
+  addOlder(events) {
+    for (const event of events.toReversed()) {
+      if (this.#known.has(event.id) || this.isFull) continue;
+      this.#known.add(event.id);
+      const item = this.#item(event);
+      this.#parts.sieve.place(item);
+      this.#roll.append(item);
+    }
+    if (this.isFull) this.#parts.onCut(LIMIT);
+  }
+
   /** @param {import("./live.js").Gap} gap */
-  gap({ count, reason }) {
-    const row = document.createElement("li");
-    row.className = "gap";
-    row.tabIndex = -1;
-    row.dataset.day = String(dayOf(new Date()));
-    const many = count === 1 ? "1 event" : `${count.toLocaleString(LOCALE)} events`;
-    const was = count === 1 ? "was" : "were";
-    const restored = "The server’s journal was restored or replaced. This page reads it anew.";
-    const removed = `${many} ${was} removed by retention before this page could show them.`;
-    if (reason === "retention") row.textContent = removed;
-    else if (reason === "restored") row.textContent = restored;
-    else row.textContent = `${many} can’t be shown any more (${reason}).`;
-    this.#place(row, true);
+  gap(gap) {
+    this.#take({ ...this.#blank(), gap, day: dayOf(new Date()), words: gapWords(gap).toLowerCase() }, true);
+  }
+
+  /** What was read, wherever. @param {string} cursor everything up to here @param {{opening?: boolean}} [when] */
+  read(cursor, { opening = false } = {}) {
+    this.#read = cursor;
+    const items = this.#roll.all;
+    if (opening && items.length && this.#isUnread(items[0])) {
+      const last = items.find((item) => item.cursor && !this.#isUnread(item));
+      if (last) last.isLastRead = true;
+    }
+    for (const item of this.#roll.rows) this.#markUnread(item);
   }
 
   /**
@@ -86,11 +135,8 @@ export class Feed {
    * @param {(connection: string, by: string) => boolean} isWanted whether that connection needs a new consent still
    */
   settle(isWanted) {
-    for (const row of [...this.#root.querySelectorAll("li[data-asks]"), ...this.#waiting]) {
-      const { connection, by, asks } = /** @type {HTMLElement} */ (row).dataset;
-      const act = /** @type {HTMLElement | null} */ (row.querySelector(".act"));
-      if (act && asks) act.hidden = !isWanted(connection ?? "", by ?? "");
-    }
+    this.#isWanted = isWanted;
+    for (const item of this.#roll.rows) this.#settle(item);
   }
 
   /**
@@ -103,106 +149,137 @@ export class Feed {
     const asked = new URLSearchParams(place);
     const cursor = asked.get("event") ?? asked.get("since");
     if (!cursor) return true;
-    if (this.#waiting.some((row) => row.dataset.cursor === cursor)) this.release();
-    const rows = [...this.#root.querySelectorAll("li")];
-    const at = rows.findIndex((row) => row.dataset.cursor === cursor);
+    if (this.#waiting.some((item) => item.cursor === cursor)) this.release();
+    const all = this.#roll.all;
+    const at = all.findIndex((item) => item.cursor === cursor);
     if (at < 0) {
       this.#wanted = place;
       return false;
     }
-    if (rows[at].hidden) this.#sieve.clear();
-    for (const row of rows) row.classList.remove("asked");
-    const told = rows.slice(asked.has("event") ? at : 0, at + 1);
-    for (const row of told) row.classList.add("asked");
-    told[0].focus({ preventScroll: true });
-    told[0].scrollIntoView({ block: "center" });
+    if (!all[at].shown) this.#parts.sieve.clear();
+    const told = new Set(all.slice(asked.has("event") ? at : 0, at + 1));
+    for (const item of all) {
+      item.isAsked = told.has(item);
+      item.row?.classList.toggle("asked", item.isAsked);
+    }
+    const [first] = told;
+    this.#roll.reveal(first)?.focus({ preventScroll: true });
     return true;
+  }
+
+  /** Show the newest, and be there. */
+  goToTop() {
+    this.#isAtTop = true;
+    this.release();
+    scrollTo({ top: 0, behavior: "instant" });
+    this.#roll.draw();
   }
 
   /** Put what has waited on the page. */
   release() {
-    const rows = this.#waiting;
+    const items = this.#waiting;
     this.#waiting = [];
-    for (const row of rows) this.#insert(row);
+    for (const item of items) this.#insert(item);
     this.#showPill();
+  }
+
+  /** Names have come to be known: show them. */
+  rename() {
+    for (const item of this.#roll.all) item.words = item.event ? haystack(item.event, this.#names) : item.words;
+  }
+
+  /** The feed has come into view: have on the page now what is in sight. */
+  draw() {
+    this.#roll.draw();
+  }
+
+  /** Likewise, before the next picture. */
+  later() {
+    this.#roll.later();
   }
 
   /** Let times and the names of days follow the clock. */
   tick() {
-    for (const section of this.#root.children) {
-      const day = Number(/** @type {HTMLElement} */ (section).dataset.day);
-      const heading = /** @type {HTMLElement} */ (section.firstElementChild);
-      const name = dayName(day);
-      if (heading.textContent !== name) heading.textContent = name;
-      for (const time of section.querySelectorAll("time")) {
-        const words = whenWords(new Date(time.dateTime), day);
-        if (time.textContent !== words) time.textContent = words;
-      }
-    }
+    this.#roll.tick();
+    for (const item of this.#roll.rows) if (item.row) tellTime(item.row, item.day);
   }
 
-  /** @param {HTMLLIElement} row @param {boolean} live */
-  #place(row, live) {
-    if (!live || this.#atTop) {
-      if (live) row.classList.add("fresh");
-      this.#insert(row);
+  /** @returns {Item} */
+  #blank() {
+    const nothing = { event: null, gap: null, id: "", cursor: "", platform: "", words: "", asks: null };
+    return { ...nothing, day: 0, row: null, height: 0, shown: true, isAsked: false, isFresh: false, isOpen: false, isLastRead: false };
+  }
+
+  /** @param {any} event @returns {Item} */
+  #item(event) {
+    const day = dayOf(new Date(event.recordedtime));
+    const words = haystack(event, this.#names);
+    const told = { event, id: event.id, cursor: text(event.cursor), platform: platformOf(event), asks: asksOf(event) };
+    return { ...this.#blank(), ...told, day, words };
+  }
+
+  /** @param {Item} item @param {boolean} live */
+  #take(item, live) {
+    if (!live || this.#isAtTop) {
+      item.isFresh = live;
+      this.#insert(item);
     } else {
-      this.#waiting.push(row);
-      if (this.#waiting.length > LIMIT) this.#forget(/** @type {HTMLLIElement} */ (this.#waiting.shift()));
+      this.#waiting.push(item);
+      if (this.#waiting.length > LIMIT) this.#known.delete(this.#waiting.shift()?.id ?? "");
       this.#showPill();
     }
   }
 
-  /** @param {HTMLLIElement} row */
-  #insert(row) {
-    let section = /** @type {HTMLElement | null} */ (this.#root.firstElementChild);
-    // A gap has no day of its own, and a clock set back must not split a day in two.
-    const day = Math.max(Number(row.dataset.day), Number(section?.dataset.day ?? 0));
-    if (Number(section?.dataset.day) !== day) {
-      section = document.createElement("section");
-      section.className = "day";
-      section.dataset.day = String(day);
-      const heading = document.createElement("h2");
-      heading.textContent = dayName(day);
-      section.append(heading, document.createElement("ol"));
-      this.#root.prepend(section);
-    }
-    const time = row.querySelector("time");
-    if (time) time.textContent = whenWords(new Date(time.dateTime), day);
-    section?.lastElementChild?.prepend(row);
-    this.#sieve.place(row);
-    const words = row.querySelector(".text");
-    if (words) this.#clamped.observe(words);
-    this.#cut();
-  }
-
-  #cut() {
-    const rows = this.#root.getElementsByTagName("li");
-    while (rows.length > LIMIT) {
-      const row = rows[rows.length - 1];
-      const section = row.closest("section");
-      this.#forget(row);
-      if (!section?.querySelector("li")) section?.remove();
-      this.#onCut(LIMIT);
+  /** @param {Item} item */
+  #insert(item) {
+    this.#parts.sieve.place(item);
+    this.#roll.prepend(item);
+    while (this.#roll.size > LIMIT) {
+      this.#known.delete(this.#roll.pop()?.id ?? "");
+      this.#parts.onCut(LIMIT);
     }
   }
 
-  /** @param {HTMLLIElement} row */
-  #forget(row) {
-    const words = row.querySelector(".text");
-    if (words) this.#clamped.unobserve(words);
-    this.#known.delete(row.dataset.id ?? "");
-    row.remove();
+  /** @param {Item} item @returns {HTMLLIElement} */
+  #render(item) {
+    if (item.gap) return make("li.gap", { tabIndex: -1 }, gapWords(item.gap));
+    const row = eventRow(this.#parts.template, item.event, this.#names, item);
+    item.row = row;
+    tellTime(row, item.day);
+    row.classList.toggle("fresh", item.isFresh);
+    item.isFresh = false; // it comes in once
+    row.classList.toggle("asked", item.isAsked);
+    if (item.isLastRead) row.prepend(make("p.last-read", {}, FEED.readUpTo));
+    this.#markUnread(item);
+    this.#settle(item);
+    return row;
+  }
+
+  /** @param {Item} item */
+  #isUnread(item) {
+    return this.#read !== "" && item.cursor !== "" && !isPast(this.#read, item.cursor);
+  }
+
+  /** @param {Item} item */
+  #markUnread(item) {
+    const mark = /** @type {HTMLElement | null} */ (item.row?.querySelector(".unread") ?? null);
+    if (mark) mark.hidden = !this.#isUnread(item);
+  }
+
+  /** @param {Item} item */
+  #settle(item) {
+    const act = /** @type {HTMLElement | null} */ (item.row?.querySelector(".act") ?? null);
+    if (act && item.asks) act.hidden = !this.#isWanted(item.asks.connection, item.asks.by);
   }
 
   #showPill() {
-    this.#pill.hidden = this.#waiting.length === 0;
-    this.#pill.textContent = `${this.#waiting.length} new`;
+    this.#parts.pill.hidden = this.#waiting.length === 0;
+    this.#parts.pill.textContent = FEED.fresh(this.#waiting.length);
   }
+}
 
-  /** @param {Element} words */
-  static #offerMore(words) {
-    const more = /** @type {HTMLElement} */ (words.nextElementSibling);
-    if (!words.classList.contains("open")) more.hidden = words.scrollHeight <= words.clientHeight + 1;
-  }
+/** @param {import("./live.js").Gap} gap */
+function gapWords({ count, reason }) {
+  if (reason === "retention") return FEED.gapRetention(count);
+  return reason === "restored" ? FEED.gapRestored : FEED.gap(count, reason);
 }

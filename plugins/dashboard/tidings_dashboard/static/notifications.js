@@ -6,7 +6,7 @@ import { canBePushed, deviceName, isApplePhone, renew, subscribe, unsubscribe } 
 import { instant, keepTime, make, replace } from "./dom.js";
 import { Presence } from "./presence.js";
 import { settingsForm } from "./settings.js";
-import { PUSH } from "./words.js";
+import { PUSH, SETTINGS, TIME } from "./words.js";
 
 /** @typedef {any} Device as `GET /api/push/subscriptions` shows it */
 
@@ -141,7 +141,7 @@ export class Notifications {
     const isOwn = device.id === this.#own;
     const state = device.state === "failing" ? "parked" : device.state === "ok" ? "connected" : "";
     const times = [
-      [PUSH.pushed, instant(device.last_pushed_at, PUSH.never)],
+      [PUSH.pushed, instant(device.last_pushed_at, TIME.never)],
       device.retry_at && [PUSH.again, instant(device.retry_at)],
       [PUSH.since, instant(device.created_at)],
       [device.service],
@@ -223,7 +223,7 @@ export class Notifications {
       const body = { enabled, platforms, types, muted_types, muted_platforms: [...hidden, ...unchosen] };
       const { ok, answer, problem } = await api("/api/push/rules", body, { method: "PUT" });
       if (ok) rules = answer;
-      return ok ? "" : PUSH.notSaved(problem);
+      return ok ? "" : SETTINGS.notSaved(problem);
     });
   }
 }

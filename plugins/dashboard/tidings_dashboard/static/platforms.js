@@ -3,11 +3,12 @@
 
 import { coded, emblem, make } from "./dom.js";
 import { may } from "./api.js";
+import { PLATFORMS } from "./words.js";
 
 /**
  * @typedef {{id: string, name: string, icon: string, connects: boolean, ready: boolean, receives: boolean,
  *   accounts: number, connect?: string, provision?: string, provisioned: boolean, draft?: string,
- *   settings_schema: any, unseen: string}} Platform
+ *   settings_schema: any, unseen: string, named_sources: boolean}} Platform
  */
 
 /** @param {Platform} platform @returns {HTMLElement} */
@@ -33,7 +34,7 @@ export const connectButtons = (platforms) =>
     .filter((one) => one.connect)
     .map(({ id, name, icon, connect }) => {
       const properties = { href: connect, "data-key": `quick-${id}` };
-      return make("a.button.primary.with-icon", properties, emblem({ name, icon }), `Connect ${name}`);
+      return make("a.button.with-icon", properties, emblem({ name, icon }), PLATFORMS.connectName(name));
     });
 
 /** @param {Platform} platform */
@@ -41,21 +42,21 @@ function acts(platform) {
   const { name, id } = platform;
   const found = [];
   if (platform.connect) {
-    const words = platform.accounts ? "Connect another" : "Connect";
-    const label = platform.accounts ? `Connect another ${name} account` : `Connect ${name}`;
+    const words = platform.accounts ? PLATFORMS.connectAnother : PLATFORMS.connect;
+    const label = platform.accounts ? PLATFORMS.connectAnotherName(name) : PLATFORMS.connectName(name);
     found.push(make("a.button", { href: platform.connect, "aria-label": label, "data-key": `connect-${id}` }, words));
     if (!platform.accounts) found[0].classList.add("primary");
   }
   if (platform.provision) {
-    const words = platform.provisioned ? "Set up anew" : "Set up in one click";
+    const words = platform.provisioned ? PLATFORMS.setUpAnew : PLATFORMS.setUp;
     const kind = platform.provisioned ? "a.quiet" : "a.button.primary";
-    const label = platform.provisioned ? `Set ${name} up anew` : `Set ${name} up in one click`;
+    const label = platform.provisioned ? PLATFORMS.setUpAnewName(name) : PLATFORMS.setUpName(name);
     found.push(make(kind, { href: platform.provision, "aria-label": label, "data-key": `provision-${id}` }, words));
   }
   if (platform.draft) {
     const away = { target: "_blank", rel: "noopener noreferrer" };
     const properties = { href: platform.draft, "data-key": `draft-${id}`, ...away };
-    found.push(make("a.button", properties, `Make the app at ${name}`));
+    found.push(make("a.button", properties, PLATFORMS.draft(name)));
   }
   return found;
 }
@@ -63,24 +64,18 @@ function acts(platform) {
 /** @param {Platform} platform @returns {(Node | string)[]} */
 function about(platform) {
   const { name, id, accounts } = platform;
-  if (!platform.connects) return [`${name} accounts can’t be connected; it sends webhooks alone.`];
-  if (platform.ready) {
-    if (accounts) return [accounts === 1 ? "One account is connected." : `${accounts} accounts are connected.`];
-    return ["You agree there, once. Everything else happens by itself."];
-  }
-  const key = make("code", {}, `plugins.connectors.${id}.client_id`);
-  if (!may("admin")) return [`Whoever runs this server has not set ${name} up yet: `, key, " is empty."];
-  const doctor = make("code", {}, "tidings doctor");
-  const byHand = ["register tidings there, and put ", key, " into config.yaml; ", doctor, " prints what to enter."];
-  if (platform.draft) {
-    const filledIn = `Not set up yet: ${name} makes the app from what tidings has filled in. Put `;
-    return [filledIn, key, " and its secrets into config.yaml; ", doctor, " prints what else to enter."];
-  }
-  if (platform.provision) return [`${name} makes what is needed when you agree. Or by hand: `, ...byHand];
-  return [`Not set up yet: `, ...byHand];
+  if (!platform.connects) return [PLATFORMS.webhooksAlone(name)];
+  if (platform.ready) return [accounts ? PLATFORMS.accounts(accounts) : PLATFORMS.agree];
+  const key = `plugins.connectors.${id}.client_id`;
+  if (!may("admin")) return coded(PLATFORMS.byOperator(name, key));
+  if (platform.draft) return coded(PLATFORMS.filledIn(name, key));
+  return coded(platform.provision ? PLATFORMS.oneClick(name, key) : PLATFORMS.byHand(key));
 }
 
-/** What everybody must know who is signed in. @param {{text: string, url: string}} notice */
-export function noticeBanner({ text, url }) {
-  return make("p", {}, ...coded(text), " ", url.startsWith("/") && make("a", { href: url }, "Open its control page"));
+/** What everybody must know who is signed in. @param {HTMLElement} banner @param {{text: string, url: string}[]} notices */
+export function showNotices(banner, notices) {
+  const control = (/** @type {string} */ url) => url.startsWith("/") && make("a", { href: url }, PLATFORMS.control);
+  const lines = notices.map(({ text, url }) => make("p", {}, ...coded(text), " ", control(url)));
+  if (banner.childElementCount !== lines.length) banner.replaceChildren(...lines);
+  banner.hidden = !lines.length;
 }

@@ -2,6 +2,7 @@
 /** A form made of a JSON Schema: what can be chosen for a connection, whatever its platform. */
 
 import { make } from "./dom.js";
+import { SETTINGS } from "./words.js";
 
 /** @typedef {{element: HTMLElement, read: () => any}} Field `read` throws an Error that says what is wrong */
 
@@ -21,7 +22,7 @@ export function settingsForm(schema, values, save) {
   }));
   const said = make("p.said", { role: "status" });
   const problem = make("p.error", { role: "alert", hidden: true });
-  const button = make("button.button", { type: "submit", "data-key": "save" }, "Save");
+  const button = make("button.button", { type: "submit", "data-key": "save" }, SETTINGS.save);
   const line = make("div.line", {}, button, said);
   const form = make("form.settings", {}, ...fields.map(({ element }) => element), problem, line);
   form.oninput = () => (said.textContent = "");
@@ -42,7 +43,7 @@ export function settingsForm(schema, values, save) {
     problem.hidden = !wrong;
     if (wrong) return;
     values = settings;
-    said.textContent = "Saved. It is in force within moments.";
+    said.textContent = SETTINGS.saved;
   };
   return form;
 }
@@ -116,16 +117,16 @@ function list(id, title, schema, value, { bare = false } = {}) {
     spellcheck: false,
     autocapitalize: "none",
   });
-  const about = make("span.optional", {}, "one a line");
-  const head = bare ? make("label.hidden", { htmlFor: id }, `${title}, one a line`) : label(id, title, about);
+  const about = make("span.optional", {}, SETTINGS.oneALine);
+  const head = bare ? make("label.hidden", { htmlFor: id }, `${title}, ${SETTINGS.oneALine}`) : label(id, title, about);
   const pattern = schema.items?.pattern ? new RegExp(schema.items.pattern, "u") : null;
   const read = () => {
     const words = input.value.split("\n").map((/** @type {string} */ line) => line.trim()).filter(Boolean);
     const wrong = pattern && words.find((/** @type {string} */ word) => !pattern.test(word));
     if (!wrong) return [...new Set(words)];
     input.focus();
-    const example = schema.examples?.[0] ? ` Write it like ${schema.examples[0]}.` : "";
-    throw new Error(`“${wrong}” is no ${schema.items.title ?? "possible value"}.${example}`);
+    const example = schema.examples?.[0] ? SETTINGS.like(schema.examples[0]) : "";
+    throw new Error(SETTINGS.wrong(wrong, schema.items.title ?? SETTINGS.thing) + example);
   };
   return { element: make("div.field", {}, head, hint(schema), input), read };
 }

@@ -1,8 +1,9 @@
 // @ts-check
 /// <reference lib="webworker" />
 /**
- * The service worker. It shows what is pushed, and keeps the page and its last news for when the server is out of
- * reach. The server puts a line before it that names the page's files and a version made of their bytes: `SHELL`.
+ * The service worker. It shows what is pushed, keeps the page and its last news for when the server is out of reach,
+ * and asks of the server later what could not be asked then. The server puts a line before it that names the page's
+ * files and a version made of their bytes: `SHELL`.
  */
 
 /** @type {{version: string, paths: string[]}} */
@@ -11,8 +12,12 @@ const { version, paths } = SHELL;
 const worker = /** @type {any} */ (self);
 const FILES = `files-${version}`;
 const NEWS = "news";
+const OUTBOX = "outbox"; // what is to be asked of the server later, by key
+const ME = "/api/me";
 const EVENTS = "/api/events?last=100";
-const KEPT = ["/api/me", "/api/platforms", "/api/connections", EVENTS];
+const READING = "/api/reading";
+const KEPT = [ME, "/api/platforms", "/api/connections", EVENTS, READING];
+const WAITS_MS = 24 * 3_600_000; // then nobody expects any more that it is done
 const SLOW_MS = 8_000; // longer than that nobody waits who could read what was there before
 const AWAY = [502, 503, 504]; // what a proxy says whose server is gone
 
@@ -31,9 +36,11 @@ worker.addEventListener("activate", (event) => {
 });
 
 worker.addEventListener("message", (event) => {
-  const { type, user, page } = event.data ?? {};
+  const { type, user, page, key, wish } = event.data ?? {};
   if (type === "SKIP_WAITING") event.waitUntil(worker.skipWaiting());
-  if (type === "FORGET") event.waitUntil(inTurn(() => caches.delete(NEWS)));
+  if (type === "FORGET") event.waitUntil(inTurn(() => Promise.all([NEWS, OUTBOX].map((name) => caches.delete(name)))));
+  if (type === "LATER") event.waitUntil(later(key, wish));
+  if (type === "FLUSH") event.waitUntil(inTurn(flush));
   if (type === "KEEP") event.waitUntil(inTurn(async () => (await isKept(user)) && put(EVENTS, page)));
 });
 
@@ -63,16 +70,16 @@ async function note(path, answer) {
   const body = answer.ok ? await answer.json() : null;
   await inTurn(async () => {
     // Of nobody nothing is kept: they may have signed out since.
-    if (path !== "/api/me") return body && (await caches.match("/api/me", { cacheName: NEWS })) && put(path, body);
+    if (path !== ME) return body && (await caches.match(ME, { cacheName: NEWS })) && put(path, body);
     const stays = body ? await isKept(body.user.id) : answer.status !== 401;
-    if (!stays) await caches.delete(NEWS); // it was somebody else's, or is nobody's any more
+    if (!stays) await Promise.all([NEWS, OUTBOX].map((name) => caches.delete(name))); // it was somebody else's, or is nobody's any more
     if (body) await put(path, { user: body.user, scopes: body.scopes });
   });
 }
 
 /** Whether what is kept is this user's. @param {number} user */
 async function isKept(user) {
-  const me = await caches.match("/api/me", { cacheName: NEWS });
+  const me = await caches.match(ME, { cacheName: NEWS });
   return me !== undefined && (await me.json()).user.id === user;
 }
 
@@ -87,6 +94,64 @@ function inTurn(write) {
   const done = written.then(write).then(() => {});
   written = done.catch(() => {});
   return done;
+}
+
+/** Ask it when the server can be reached. @param {string} key @param {any} wish `{method, path, body, user}` */
+async function later(key, wish) {
+  await inTurn(async () => {
+    const kept = Response.json({ ...wish, at: Date.now() });
+    await (await caches.open(OUTBOX)).put(`/outbox/${encodeURIComponent(key)}`, kept);
+    if (wish.path === READING && (await isKept(wish.user))) await put(READING, { cursor: wish.body.cursor, unread: 0 });
+  });
+  // Where there is no such thing, the page says when the server is back.
+  await /** @type {any} */ (worker.registration).sync?.register(OUTBOX).catch(() => {});
+}
+
+worker.addEventListener(/** @type {any} */ ("sync"), (/** @type {any} */ event) => {
+  if (event.tag === OUTBOX) event.waitUntil(inTurn(flush));
+});
+
+/** Ask what waits. Fails where the server does not answer, so that the browser tries again. */
+async function flush() {
+  if (!(await caches.has(OUTBOX))) return;
+  const box = await caches.open(OUTBOX);
+  const waiting = await box.keys();
+  // The token that changes need is of a session, and never kept.
+  const me = await fetch(ME, { cache: "no-store", signal: AbortSignal.timeout(SLOW_MS) });
+  if (AWAY.includes(me.status)) throw new Error(String(me.status));
+  const { user, csrf_token } = me.ok ? await me.json() : {};
+  for (const request of waiting) {
+    const kept = await box.match(request);
+    const wish = kept && (await kept.json());
+    if (wish && wish.user === user?.id && Date.now() - wish.at < WAITS_MS) await ask(wish, csrf_token);
+    await box.delete(request);
+  }
+  await caches.delete(OUTBOX);
+}
+
+/** @param {any} wish @param {string} token */
+async function ask({ method, path, body }, token) {
+  const headers = { "Content-Type": "application/json", "X-CSRF-Token": token ?? "" };
+  const signal = AbortSignal.timeout(SLOW_MS);
+  const { ok, status } = await fetch(path, { method, headers, body: body && JSON.stringify(body), signal });
+  if (AWAY.includes(status)) throw new Error(String(status));
+  const pages = await worker.clients.matchAll({ type: "window" });
+  for (const page of pages) page.postMessage({ type: "DONE", path, ok });
+}
+
+worker.addEventListener(/** @type {any} */ ("periodicsync"), (/** @type {any} */ event) => {
+  if (event.tag === NEWS) event.waitUntil(refresh());
+});
+
+/** Fetch what is kept anew, so that it is there without a server, and show on the icon how much of it is unread. */
+async function refresh() {
+  for (const path of KEPT) {
+    const answer = await fetch(path, { cache: "no-store" });
+    if (!AWAY.includes(answer.status)) await note(path, answer);
+  }
+  const reading = await caches.match(READING, { cacheName: NEWS });
+  const unread = reading ? (await reading.json()).unread : 0;
+  await /** @type {any} */ (navigator).setAppBadge?.(unread).catch(() => {}); // the page may not be installed
 }
 
 worker.addEventListener("push", (event) => event.waitUntil(show(event.data)));

@@ -1,8 +1,12 @@
 // @ts-check
-/** The page's side of the service worker: what to keep for later, and what to do when there is a newer version. */
+/**
+ * The page's side of the service worker: what to keep for later, what to do once the server is back, and what to do
+ * when there is a newer version.
+ */
 
 const KEPT = 100; // the newest events, as `GET /api/events?last=100` gives them
 const SOON_MS = 1_000; // several come at once
+const NEWS_EVERY_MS = 3_600_000; // at most; browsers mostly do it more rarely
 
 export class Worker {
   /** @type {ServiceWorkerRegistration | null} */ #registration = null;
@@ -12,11 +16,16 @@ export class Worker {
   #isReloading = false;
   #onUpdate;
   #onOpen;
+  #onDone;
 
-  /** @param {{onUpdate: () => void, onOpen: (place: string) => void}} told of a newer version; of a click */
-  constructor({ onUpdate, onOpen }) {
+  /**
+   * @param {{onUpdate: () => void, onOpen: (place: string) => void, onDone: (path: string, ok: boolean) => void}} told
+   *   of a newer version; of a click; of what was done for later
+   */
+  constructor({ onUpdate, onOpen, onDone }) {
     this.#onUpdate = onUpdate;
     this.#onOpen = onOpen;
+    this.#onDone = onDone;
   }
 
   /** Only over https and on localhost: elsewhere browsers have none. */
@@ -29,7 +38,10 @@ export class Worker {
       else if (isSecond) this.#onUpdate(); // another tab has asked for it
       isSecond = true;
     });
-    workers.addEventListener("message", ({ data }) => data?.type === "OPEN" && this.#onOpen(data.place));
+    workers.addEventListener("message", ({ data }) => {
+      if (data?.type === "OPEN") this.#onOpen(data.place);
+      if (data?.type === "DONE") this.#onDone(data.path, data.ok);
+    });
     workers.startMessages();
     // A browser may forbid it. Then the page does without.
     void workers.register("/sw.js", { updateViaCache: "none" }).catch(() => {});
@@ -38,6 +50,24 @@ export class Worker {
     registration.addEventListener("updatefound", () => this.#follow(registration.installing));
     this.#follow(registration.installing);
     this.#offer();
+    void this.#haveNewsFetched(registration);
+  }
+
+  /**
+   * Have it asked of the server when that can be reached again, even if this page is closed by then.
+   * @param {string} key a later wish replaces an earlier one of the same key
+   * @param {{method: string, path: string, body?: object}} wish
+   * @returns {boolean} whether there is a service worker that can
+   */
+  later(key, wish) {
+    const worker = navigator.serviceWorker?.controller;
+    worker?.postMessage({ type: "LATER", key, wish: { ...wish, user: this.#user } });
+    return Boolean(worker);
+  }
+
+  /** The server is back: what waits is done now, also where browsers don't do it by themselves. */
+  flush() {
+    navigator.serviceWorker?.controller?.postMessage({ type: "FLUSH" });
   }
 
   /** Ask whether there is a newer version. */
@@ -71,6 +101,17 @@ export class Worker {
     this.#timer = 0;
     this.#events = [];
     navigator.serviceWorker?.controller?.postMessage({ type: "FORGET" });
+  }
+
+  /**
+   * Where browsers do so, mostly for installed pages, the last news is fetched now and then while no page is open.
+   * @param {any} registration
+   */
+  async #haveNewsFetched(registration) {
+    const asked = /** @type {any} */ ({ name: "periodic-background-sync" });
+    const found = await navigator.permissions?.query(asked).catch(() => null); // most don't know it
+    if (found?.state !== "granted") return;
+    await registration.periodicSync?.register("news", { minInterval: NEWS_EVERY_MS }).catch(() => {});
   }
 
   #keep() {
