@@ -9,7 +9,11 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager, context
 from importlib.metadata import entry_points
 from pathlib import Path
 
+import pytest
+
+from broker import Broker
 from browser_keys import BrowserKeys
+from nats_accounts import accounts
 from stores import opened
 from tidings.choices import KINDS
 from tidings.contracts import Answer, Transport
@@ -94,6 +98,16 @@ async def _anywhere(_host: str, _port: int) -> Sequence[str]:
 
 class TestLocalBus(BusSuite):
     plugin = "bus/local"
+
+
+class TestNatsBus(BusSuite):
+    plugin = "bus/nats"
+    alternatives = ({"token": "a-token-of-the-suite"}, {"credentials": accounts()[1]})
+
+    @pytest.fixture(autouse=True)
+    def _beside_a_broker(self, broker: Broker, monkeypatch: pytest.MonkeyPatch) -> None:
+        options = {"servers": [broker.url], "user": "me", "password": "a-password-of-the-suite"}
+        monkeypatch.setattr(type(self), "options", options)
 
 
 class TestDashboard(ExtraSuite):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 import importlib.util
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, ClassVar, Final
@@ -26,9 +26,11 @@ class PluginSuite(Suite):
     Attributes:
         options: What stands under the plugin's name in `config.yaml`. Give every secret a value, so that the suite can
             look for it where it must not be.
+        alternatives: Other options, where some secrets exclude one another; in these nothing else is looked at.
     """
 
     options: ClassVar[Mapping[str, Any]] = {}
+    alternatives: ClassVar[Sequence[Mapping[str, Any]]] = ()
 
     @contextmanager
     def offered(self) -> Iterator[tuple[Any, Bench]]:
@@ -81,13 +83,16 @@ class PluginSuite(Suite):
         _, plugin = loaded(self.plugin, self.options)
         properties = described(type(plugin.plugin).options_model).get("properties", {})
         secrets = sorted(name for name, one in properties.items() if _is_secret(one))
-        missing = [name for name in secrets if name not in self.options]
+        chosen = (self.options, *self.alternatives)
+        missing = [name for name in secrets if not any(name in options for options in chosen)]
         require(not missing, f"Give these secrets a value in `options` of the suite: {', '.join(missing)}.")
-        with self.offered() as (offer, bench):
-            shown = [plugin.plugin, plugin.options, offer, bench.logged]
-            text = " ".join(map(repr, shown))
-        told = [name for name in secrets if str(self.options[name]) in text]
-        require(not told, f"The value of {', '.join(told)} stands in a repr or a log line.")
+        for options in chosen:
+            _, plugin = loaded(self.plugin, options)
+            with offered(self.plugin, options) as (offer, bench):
+                shown = [plugin.plugin, plugin.options, offer, bench.logged]
+                text = " ".join(map(repr, shown))
+            told = [name for name in secrets if name in options and str(options[name]) in text]
+            require(not told, f"The value of {', '.join(told)} stands in a repr or a log line.")
 
     @property
     def name(self) -> str:
