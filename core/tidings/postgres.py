@@ -23,7 +23,7 @@ from sqlalchemy.util import await_only, greenlet_spawn
 
 from tidings.apilogin import api_login, exists, make_api_login
 from tidings.database import AFTERWARDS, KEEPS_TIME, SHARED, Database, Translated
-from tidings.errors import Conflict
+from tidings.errors import Conflict, Rejected, Unavailable
 from tidings.event import UserId
 from tidings.rowsecurity import USER_SETTING, secure
 
@@ -43,9 +43,11 @@ _LONGEST_REST_SECONDS = 0.2
 # Another was faster, or stands in the way: all is well once this is done again.
 _OVERTAKEN = frozenset({"40001", "40P01"})
 _REFUSED = "28"  # no such login, another password, or not from here
+_NOT_TEXT = "22021"
 _TAKEN = "23505"  # a unique key: whoever had looked for it found none, and will find it now
-# Connection lost; no room; the server is going down, or starting; a replica that only reads; its disk fails.
-_ABSENT = ("08", "53", "57P", "25006", "58")
+# Connection lost; no room; the server is going down, or starting; a replica that only reads; its disk fails; it lets us
+# not in, or has no such database.
+_ABSENT = ("08", "53", "57P", "25006", "58", _REFUSED, "3D")
 _SETTINGS = {
     "application_name": "tidings",
     # A plan is kept that was made when a table was all but empty; and to SERIALIZABLE all that a scan sees was read.
@@ -159,8 +161,8 @@ class PostgresDatabase(Database):
         """Whether the API's login may not come in."""
         try:
             await self.read(lambda _connection: None, user_id=UserId(0))
-        except (DBAPIError, asyncpg.PostgresError) as error:
-            if _state(error).startswith(_REFUSED):
+        except Unavailable as error:
+            if error.__cause__ is not None and _state(error.__cause__).startswith(_REFUSED):
                 return True
             raise
         return False
@@ -234,12 +236,16 @@ def _repeat(attempt: Callable[[], T]) -> T:
     """
     rest = _FIRST_REST_SECONDS
     taken = False
-    with Translated(is_absent, "Check that PostgreSQL runs, and that its disk has room."):
+    with Translated(is_absent, "Check that PostgreSQL runs, its disk, and the login."):
         for _ in range(_MOST_TRIES - 1):
             try:
                 return attempt()
             except (DBAPIError, asyncpg.PostgresError) as error:
                 state = _state(error)
+                if state == _NOT_TEXT:
+                    raise Rejected(
+                        "A text holds a NUL character, which PostgreSQL can't store.", status=400
+                    ) from error
                 if state not in _OVERTAKEN and (state != _TAKEN or taken):
                     raise
                 taken = taken or state == _TAKEN

@@ -21,7 +21,7 @@ from tidings.clock import SystemClock
 from tidings.contracts import DeliveryKey, Item, JobRequest
 from tidings.database import Database
 from tidings.engines import integrity_problems, open_database
-from tidings.errors import Unavailable
+from tidings.errors import Rejected, Unavailable
 from tidings.event import OLDEST, Event, UserId
 from tidings.facts import counted, increase
 from tidings.health import Health
@@ -147,6 +147,12 @@ async def test_of_two_who_make_the_same_thing_one_finds_the_others(three: Sequen
         await three[0].writer.run_unit(
             lambda connection: connection.execute(settings.delete().where(settings.c.key == "made"))
         )
+
+
+async def test_a_text_that_postgresql_can_not_hold_is_its_callers_mistake(three: Sequence[Node]) -> None:
+    with pytest.raises(Rejected, match="NUL") as caught:
+        await three[0].writer.run_unit(partial(increase, key="a\0b"))
+    assert caught.value.status == 400
 
 
 async def test_ids_of_users_are_given_once(three: Sequence[Node]) -> None:
