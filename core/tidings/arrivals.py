@@ -175,7 +175,9 @@ def _write(
     note_deliveries(sql, registrations)
     note_events(sql, news)
     for connection_id, at in addressed.items():
-        change_monitor(sql, connection_id, addressed_at=at)
+        with suppress(NotFound):  # disconnected a moment ago
+            connection = find_connection(sql, connection_id)
+            change_monitor(sql, connection.user_id, connection.id, addressed_at=at)
     for connection_id in wanted:
         with suppress(NotFound):  # disconnected a moment ago
             request(sql, find_connection(sql, connection_id), MONITOR, now)

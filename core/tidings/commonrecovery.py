@@ -167,7 +167,7 @@ class _Run:
 
         def work(sql: Sql) -> None:
             for connection in told:
-                change_monitor(sql, connection.id, gap_at=self._now)
+                change_monitor(sql, connection.user_id, connection.id, gap_at=self._now)
                 ask_all(sql, connection, self._now)
 
         await self._to.writer.run_unit(work)
@@ -269,7 +269,9 @@ class _Run:
                     connection = find_connection(sql, connection_id)
                 except NotFound:
                     continue  # disconnected a moment ago
-                change_monitor(sql, connection_id, missed=recall(connection).missed + count)
+                change_monitor(
+                    sql, connection.user_id, connection_id, missed=recall(connection).missed + count
+                )
                 note_events(sql, {connection_id: self._now})
                 request(sql, connection, MONITOR, self._now)
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 from sqlalchemy import Connection as Sql
-from sqlalchemy import bindparam, delete, func, insert, select, update
+from sqlalchemy import and_, bindparam, delete, func, insert, select, update
 
 from tidings.accounts import random_letters
 from tidings.connecting import Account
@@ -39,14 +39,19 @@ PARKED = "parked"
 DISCONNECTING = "disconnecting"
 
 _COLUMNS = (*(column.name for column in connections.columns), "grant_version")
-_USER_ID = _COLUMNS.index("user_id")
-_IS_IT = connections.c.id == bindparam("connection_id")
-_VERSION = select(grants.c.version).where(grants.c.id == connections.c.grant_id).scalar_subquery()
+_HAS_ID = connections.c.id == bindparam("connection_id")
+_IS_IT = and_(connections.c.user_id == bindparam("of_user_id"), _HAS_ID)
+_VERSION = (
+    select(grants.c.version)
+    .where(grants.c.user_id == connections.c.user_id, grants.c.id == connections.c.grant_id)
+    .scalar_subquery()
+)
 _WHOLE = select(connections, func.coalesce(_VERSION, 0))
-_BY_ID = Statement(_WHOLE.where(_IS_IT))
+_BY_ID = Statement(_WHOLE.where(_HAS_ID))
+_OWN = Statement(_WHOLE.where(_IS_IT))
 _MEMORY = Statement(select(connections.c.monitor).where(_IS_IT))
 _REMEMBER = Statement(update(connections).where(_IS_IT).values(monitor=bindparam("memory")))
-_HAD_NEWS = Statement(update(connections).where(_IS_IT).values(last_event_at=bindparam("at")))
+_HAD_NEWS = Statement(update(connections).where(_HAS_ID).values(last_event_at=bindparam("at")))
 _CHECKED = Statement(
     update(connections)
     .where(_IS_IT)
@@ -184,8 +189,11 @@ def find_connection(sql: Sql, connection_id: str, *, user_id: UserId | None = No
     Raises:
         NotFound: There is none, or it is another user's.
     """
-    row = _BY_ID.row(sql, connection_id=connection_id)
-    if row is None or user_id not in {None, row[_USER_ID]}:
+    if user_id is None:
+        row = _BY_ID.row(sql, connection_id=connection_id)
+    else:
+        row = _OWN.row(sql, of_user_id=user_id, connection_id=connection_id)
+    if row is None:
         raise NotFound(f"There is no connection {connection_id[:80]!r}. List them: GET /api/connections.")
     return _connection(row)
 
@@ -225,7 +233,7 @@ def set_strategy(sql: Sql, connection_id: str, strategy: str, reason: str, now: 
     _set(sql, connection_id, strategy=strategy, strategy_since=to_stored(now), strategy_reason=reason)
 
 
-def change_monitor(sql: Sql, connection_id: str, **changes: Any) -> None:
+def change_monitor(sql: Sql, user_id: UserId, connection_id: str, **changes: Any) -> None:
     """Change some of what is remembered of how it is being watched.
 
     `is_push` (bool): news is pushed, and polls only make sure. `sync_seconds`: the cadence of those polls as the
@@ -234,10 +242,10 @@ def change_monitor(sql: Sql, connection_id: str, **changes: Any) -> None:
     has not ended yet. `found_at`, `happened_at` (stored instants): when a poll last brought news, and when the latest
     of that had happened. Further keys are the monitor's own.
     """
-    row = _MEMORY.row(sql, connection_id=connection_id)
+    row = _MEMORY.row(sql, of_user_id=user_id, connection_id=connection_id)
     if row is not None:
-        memory = {**msgspec.json.decode(row[0]), **changes}
-        _REMEMBER.run(sql, connection_id=connection_id, memory=msgspec.json.encode(memory).decode())
+        memory = msgspec.json.encode({**msgspec.json.decode(row[0]), **changes}).decode()
+        _REMEMBER.run(sql, of_user_id=user_id, connection_id=connection_id, memory=memory)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -256,16 +264,18 @@ class Check:
     happened_at: datetime | None = None
 
 
-def note_checks(sql: Sql, checks: Mapping[str, Check]) -> None:
-    """Write checks down, by connection's id."""
-    for connection_id, check in checks.items():
+def note_checks(sql: Sql, checks: Mapping[tuple[UserId, str], Check]) -> None:
+    """Write checks down, by user and connection's id."""
+    for (user_id, connection_id), check in checks.items():
         event_at = None if check.event_at is None else to_stored(check.event_at)
-        _CHECKED.run(sql, connection_id=connection_id, at=to_stored(check.at), event_at=event_at)
+        _CHECKED.run(
+            sql, of_user_id=user_id, connection_id=connection_id, at=to_stored(check.at), event_at=event_at
+        )
         changes: dict[str, Any] = {} if check.pace is None else {"pace": check.pace}
         if check.event_at is not None and check.happened_at is not None:
             changes |= {"found_at": event_at, "happened_at": to_stored(check.happened_at)}
         if changes:
-            change_monitor(sql, connection_id, **changes)
+            change_monitor(sql, user_id, connection_id, **changes)
 
 
 def note_events(sql: Sql, events_at: Mapping[str, datetime]) -> None:

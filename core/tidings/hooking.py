@@ -353,7 +353,7 @@ class _Run:
             if not self._unavailable:
                 changes["callback_base"] = self._to.public_url
                 changes["mends"] = False
-            change_monitor(sql, connection.id, **changes)
+            change_monitor(sql, connection.user_id, connection.id, **changes)
             if self._has_fallen:
                 ask_all(sql, connection, now)
             was = (before.memory.targets, before.memory.problem)

@@ -194,7 +194,7 @@ class _Step:
         old, new = msgspec.structs.asdict(recall(connection)), msgspec.structs.asdict(self._memory)
         changes = {key: value for key, value in new.items() if value != old[key]}
         if changes:
-            change_monitor(sql, connection.id, **changes)
+            change_monitor(sql, connection.user_id, connection.id, **changes)
         if self._changed:
             set_strategy(sql, connection.id, decision.strategy, decision.reason, now)
         elif decision.reason != connection.strategy_reason and not decision.is_open:

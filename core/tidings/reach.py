@@ -76,7 +76,7 @@ class Reach:
                 since = recall(find_connection(sql, connection.id)).reached_at or connection.created_at
                 compare_again_since(sql, connection.platform, since)
                 request_comparison(sql, connection.platform, asked_at)
-            change_monitor(sql, connection.id, reached_at=asked_at)
+            change_monitor(sql, connection.user_id, connection.id, reached_at=asked_at)
             return is_new
 
         if await self._writer.run_unit(work):

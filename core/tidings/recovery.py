@@ -182,7 +182,7 @@ class _Run:
         await self._append((gap,), None)
 
         def work(sql: Sql) -> None:
-            change_monitor(sql, connection.id, gap_at=self._now)
+            change_monitor(sql, connection.user_id, connection.id, gap_at=self._now)
             ask_all(sql, connection, self._now)
 
         await self._to.writer.run_unit(work)
@@ -242,7 +242,7 @@ class _Run:
                 request(sql, connection, MONITOR, self._now)
             if self._gone:
                 request(sql, connection, HOOKS, self._now)
-            change_monitor(sql, connection.id, **changes)
+            change_monitor(sql, connection.user_id, connection.id, **changes)
 
         await self._to.writer.run_unit(work)
         return seconds * random.uniform(1 - JITTER, 1 + JITTER)  # noqa: S311 - spreads the comparisons

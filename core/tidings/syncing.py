@@ -54,9 +54,14 @@ _FLUSH_SECONDS = 30.0
 _COUNTED_SECONDS = 600.0  # accounts come and go more seldom
 
 
-_CLIENT = Statement(select(grants.c.client_id).where(grants.c.id == bindparam("grant_id")))
+_CLIENT = Statement(
+    select(grants.c.client_id).where(
+        grants.c.user_id == bindparam("user_id"), grants.c.id == bindparam("grant_id")
+    )
+)
 _HEALTHY = Statement(
     select(platform_webhooks.c.target, platform_webhooks.c.upstream).where(
+        platform_webhooks.c.user_id == bindparam("user_id"),
         platform_webhooks.c.connection_id == bindparam("connection_id"),
         platform_webhooks.c.state == "active",
         platform_webhooks.c.problem == "",
@@ -119,7 +124,7 @@ class Syncing:
         # How many share a client, and until when that is to be trusted.
         self._accounts: dict[tuple[str, str], tuple[int, float]] = {}
         self._quiet = _QuietEnds(clock)
-        self._checks: dict[str, Check] = {}
+        self._checks: dict[tuple[UserId, str], Check] = {}
         self._checked = asyncio.Event()
 
     async def handle(self, job: Job) -> Ended:
@@ -129,7 +134,7 @@ class Syncing:
             AuthExpired, Unavailable, Rejected: As the connector says; what was committed before stays.
         """
         try:
-            look = await self.writer.database.read(partial(self._look, job.key))
+            look = await self.writer.database.read(partial(self._look, job.user_id, job.key))
         except NotFound:
             return Ended()  # disconnected, or its plugin was taken out of the configuration
         connection, connector = look.connection, look.connector
@@ -161,11 +166,11 @@ class Syncing:
             await self.writer.run_unit(forget)
         return ended
 
-    def _look(self, connection_id: str, sql: Sql) -> _Look:
-        connection = find_connection(sql, connection_id)
+    def _look(self, user_id: UserId, connection_id: str, sql: Sql) -> _Look:
+        connection = find_connection(sql, connection_id, user_id=user_id)
         connector = self.platforms.connector(connection.platform)
         pushed = _pushed(sql, connection, connector) if connection.monitor.get("is_push") else {}
-        client = _CLIENT.row(sql, grant_id=connection.grant_id)
+        client = _CLIENT.row(sql, user_id=connection.user_id, grant_id=connection.grant_id)
         client_id = "" if client is None else client[0]
         hinted = read_hints(sql, connection.user_id, connection_id)
         return _Look(connection, connector, read_checkpoint(sql, connection), pushed, client_id, hinted)
@@ -188,12 +193,13 @@ class Syncing:
             await self.clock.sleep(_FLUSH_SECONDS)
             await self.flush()
 
-    def note(self, connection_id: str, check: Check) -> None:
+    def note(self, connection: Connection, check: Check) -> None:
         """Take note of a check that went well; a crash in the next half minute forgets it."""
-        before = self._checks.get(connection_id)
+        key = connection.user_id, connection.id
+        before = self._checks.get(key)
         if check.event_at is None and before is not None:
             check = dataclasses.replace(check, event_at=before.event_at, happened_at=before.happened_at)
-        self._checks[connection_id] = check
+        self._checks[key] = check
         self._checked.set()
 
     async def move_on(self, connection: Connection, checkpoint: Mapping[str, Any], ending: Ending) -> None:
@@ -342,7 +348,7 @@ class _Poll:
         new = 1.0 if self._fresh else slower(old)  # news brings the cadence back
         event_at = now if self._fresh else None
         happened_at = self._happened_at if self._fresh else None
-        self._to.note(connection.id, Check(now, event_at, None if new == old else new, happened_at))
+        self._to.note(connection, Check(now, event_at, None if new == old else new, happened_at))
         if self._asked.is_urgent:
             calm = partial(change_monitor, connection_id=connection.id, is_urgent=False)
             await self._to.writer.run_unit(calm)
@@ -372,7 +378,7 @@ def _has_news(polled: Polled) -> bool:
 
 def _pushed(sql: Sql, connection: Connection, connector: Connector) -> Mapping[str, frozenset[str]]:
     """The kinds of event that healthy webhooks of a connection deliver, by target."""
-    rows = _HEALTHY.rows(sql, connection_id=connection.id)
+    rows = _HEALTHY.rows(sql, user_id=connection.user_id, connection_id=connection.id)
     pushed = {target: frozenset(msgspec.json.decode(upstream).get("kinds", ())) for target, upstream in rows}
     if isinstance(connector, Receives) and connector.common_kinds and connection.monitor.get("addressed_at"):
         pushed[""] = connector.common_kinds
@@ -380,13 +386,13 @@ def _pushed(sql: Sql, connection: Connection, connector: Connector) -> Mapping[s
 
 
 def _missed(sql: Sql, *, connection: Connection, missed: int, now: datetime) -> None:
-    change_monitor(sql, connection.id, missed=missed)
+    change_monitor(sql, connection.user_id, connection.id, missed=missed)
     for kind in (RECOVER, MONITOR):
         request(sql, connection, kind, now)
 
 
 def _gap_found(sql: Sql, *, connection: Connection, now: datetime) -> None:
-    change_monitor(sql, connection.id, gap_at=now)
+    change_monitor(sql, connection.user_id, connection.id, gap_at=now)
     request(sql, connection, MONITOR, now)
 
 

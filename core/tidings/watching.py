@@ -248,14 +248,14 @@ def pace(connection: Connection, now: datetime) -> float:
 
 def ask_all(sql: Sql, connection: Connection, now: datetime) -> None:
     """Have polls ask for a while for what webhooks bring, too: something may have come by no way."""
-    change_monitor(sql, connection.id, ask_all_until=now + _ASK_ALL, is_push=False)
+    change_monitor(sql, connection.user_id, connection.id, ask_all_until=now + _ASK_ALL, is_push=False)
     request(sql, connection, SYNC, now)
     request(sql, connection, MONITOR, now)
 
 
 def encourage(sql: Sql, connection: Connection, now: datetime) -> None:
     """Have everything tried at once: its user consented, or the platform greeted a webhook."""
-    change_monitor(sql, connection.id, tries={})
+    change_monitor(sql, connection.user_id, connection.id, tries={})
     if connection.strategy:  # before the first decision nobody knows whether webhooks are wanted
         request(sql, connection, HOOKS, now)
     request(sql, connection, MONITOR, now)

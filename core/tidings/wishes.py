@@ -75,7 +75,7 @@ class Wishes:
         if connection.state == PARKED:
             set_state(sql, connection.id, "connected")
             encourage(sql, connection, now)
-        change_monitor(sql, connection.id, is_urgent=True)
+        change_monitor(sql, connection.user_id, connection.id, is_urgent=True)
         for kind in ("sync", "recover"):
             job = JobRequest(kind, connection.id, platform=connection.platform, account=connection.id)
             request_job(sql, connection.user_id, job, to_stored(now))

@@ -163,7 +163,7 @@ async def test_an_account_is_active_from_when_something_happened_not_from_when_t
         """Now, and two hours after the last thing that counts; all in hours ago."""
         at = None if happened is None else now - timedelta(hours=happened)
         check = Check(now, now - timedelta(hours=found), pace=4.0, happened_at=at)
-        await store.write(partial(note_checks, checks={connection_id: check}))
+        await store.write(partial(note_checks, checks={(user.id, connection_id): check}))
         if pushed is not None:
             events_at = {connection_id: now - timedelta(hours=pushed)}
             await store.write(partial(note_events, events_at=events_at))
@@ -179,8 +179,10 @@ async def test_an_account_is_active_from_when_something_happened_not_from_when_t
 async def test_memory_and_strategy_are_kept(store: Store) -> None:
     user = await store.add_user("ann")
     connection_id, _ = await connect(store, user.id)
-    await store.write(partial(change_monitor, connection_id=connection_id, missed=2, is_push=True))
-    await store.write(partial(change_monitor, connection_id=connection_id, missed=3))
+    await store.write(
+        partial(change_monitor, user_id=user.id, connection_id=connection_id, missed=2, is_push=True)
+    )
+    await store.write(partial(change_monitor, user_id=user.id, connection_id=connection_id, missed=3))
     later = store.clock.now() + timedelta(minutes=1)
     await store.write(
         partial(
@@ -188,7 +190,9 @@ async def test_memory_and_strategy_are_kept(store: Store) -> None:
         )
     )
     check = Check(later, later + timedelta(seconds=1), pace=0.5)
-    await store.write(partial(note_checks, checks={connection_id: check, "con-gone": check}))
+    await store.write(
+        partial(note_checks, checks={(user.id, connection_id): check, (user.id, "con-gone"): check})
+    )
     found = await store.read(partial(find_connection, connection_id=connection_id))
     assert found.monitor == {"missed": 3, "is_push": True, "pace": 0.5}
     assert (found.strategy, found.strategy_reason, found.strategy_since) == (

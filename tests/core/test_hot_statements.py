@@ -1,0 +1,141 @@
+"""What is said to the database for each event, stream and poll names the user: users can be spread over shards."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import event
+
+import deliveries
+import stores
+from postgres_server import PostgresServer
+from scripted import Pollable, watching
+from tidings.contracts import JobRequest
+from tidings.jobs import request_job
+from tidings.leases import Room, claim
+from tidings.schema import metadata, to_stored
+from tidings.testing.streams import open_stream
+
+#: What lies with each user. Of the others a few rows say which user it is: whoever shards keeps them in one place, or
+#: everywhere (users, tokens, sessions, tickets, webhooks' addresses, settings).
+SHARDED = (
+    *("events", "journals", "deliveries", "seen", "checkpoints", "hints", "attempts", "push_rules"),
+    *("connections", "grants", "jobs"),
+)
+#: The queue is asked who has something due, whoever that is: on every shard by itself.
+QUEUE = (
+    "FOR UPDATE SKIP LOCKED",
+    "SELECT (SELECT min(jobs.due_at)",
+    "SELECT account FROM jobs WHERE lease_until IS NOT NULL",
+)
+_NAMES_A_USER = re.compile(
+    r"(?:WHERE|AND|ON) \(?(?:\w+\.)?user_id = (?:\$\d+|k\d+|run\.user_id)|INSERT INTO \w+ \(user_id,"
+)
+
+
+def offences(statements: list[str]) -> list[str]:
+    """The statements about users' tables that don't say whose."""
+    found = []
+    for statement in statements:
+        line = " ".join(statement.split())
+        touches = any(re.search(rf"\b(?:FROM|JOIN|INTO|UPDATE) {table}\b", line) for table in SHARDED)
+        if touches and not _NAMES_A_USER.search(line) and not any(part in line for part in QUEUE):
+            found.append(line)
+    return found
+
+
+@contextmanager
+def noted(database: Any) -> Iterator[list[str]]:
+    """What is said to PostgreSQL meanwhile."""
+    said: list[str] = []
+
+    def note(_connection: object, _cursor: object, statement: str, *_more: object) -> None:
+        said.append(statement)
+
+    engines = [database._writer.sync_engine, database._reader.sync_engine, database._people.sync_engine]
+    for engine in engines:
+        event.listen(engine, "before_cursor_execute", note)
+    try:
+        yield said
+    finally:
+        for engine in engines:
+            event.remove(engine, "before_cursor_execute", note)
+
+
+@pytest.fixture(autouse=True)
+def on_postgresql(postgres: PostgresServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stores, "server", postgres)
+
+
+CONFIG = """\
+database: sqlite+aiosqlite:///tidings.db
+plugins:
+  connectors: {github: {}}
+  transports: {sse: {}}
+  bus: {local: {}}
+"""
+
+
+async def test_an_event_from_its_webhook_to_its_readers(tmp_path: Path) -> None:
+    async with stores.live(tmp_path, CONFIG) as server:
+        alice = await server.add_user("alice")
+        hook, token = await server.add_hook(alice, "github"), await server.add_token(alice)
+        await server.services.scheduler.idle()  # what a start sets going goes through all users
+        with noted(server.services.database) as said:
+            async with open_stream(server.client, token, after="0") as stream:
+                await deliveries.send(server.client, hook, deliveries.push(1))
+                await stream.events(1)
+            for query in ("after=0", "last=5", "types=com.github.*"):
+                await server.client.get(f"/api/events?{query}", headers={"authorization": f"Bearer {token}"})
+            await server.client.get("/api/connections", headers={"authorization": f"Bearer {token}"})
+    assert sum("INSERT INTO events" in one for one in said) == 1
+    assert sum("FROM events" in one for one in said) >= 3
+    assert offences(said) == [], "\n".join(offences(said))
+
+
+async def test_a_poll_from_its_claim_to_its_end(tmp_path: Path) -> None:
+    async with watching(tmp_path, Pollable) as watch:
+        await watch.scheduler.stop()  # what else would run
+        await watch.happen()
+        with noted(watch.store.database) as said:
+            now = to_stored(watch.clock.now())
+            ask = JobRequest("sync", watch.connection_id)
+            await watch.store.write(partial(request_job, user_id=1, job=ask, at=now))
+            room = Room(1, {"sync": 1}, {}, 1)
+            claimed = await watch.store.writer.run_unit(
+                partial(claim, room=room, token="t", now=now, lease_seconds=60.0), isolated=False
+            )
+            (job,) = claimed.jobs
+            ended = await watch.syncing.handle(job)
+            assert ended.is_committed
+            await watch.syncing.flush()
+    assert sum("SKIP LOCKED" in one for one in said) == 1
+    assert sum("INSERT INTO events" in one for one in said) == 1
+    assert any("UPDATE jobs SET lease = NULL" in one for one in said)
+    assert offences(said) == []
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "SELECT data FROM events WHERE events.seq > $1",
+        "UPDATE connections SET monitor=$1 WHERE connections.id = $2",
+        "DELETE FROM jobs WHERE jobs.due_at = $1",
+        "SELECT t.id FROM unnest($1::text[]) AS q(k0) JOIN events AS t ON t.id = k0",
+    ],
+)
+def test_the_rule_bites(statement: str) -> None:
+    assert offences([statement]) == [statement]
+
+
+def test_every_table_with_a_users_rows_is_sharded_or_says_whose_they_are() -> None:
+    owned = {table.name for table in metadata.sorted_tables if "user_id" in table.c}
+    directory = {"sessions", "login_links", "api_tokens", "tickets", "oauth_states", "platform_webhooks"}
+    directory |= {"connection_addresses", "push_subscriptions", "broadcasts"}
+    assert owned == {*SHARDED} | directory
