@@ -1,7 +1,8 @@
 """How fast one event reaches 5,000 streams of one user, and 1,000 events a second reach 5,000 users.
 
 `python benchmarks/fanout.py [--transport sse|websocket] [--subscribers 5000]`. Each scenario also runs against a bare
-uvloop protocol that only writes the same bytes. The last line is JSON.
+uvloop protocol that only writes the same bytes. With `--database postgresql --nodes 3` the second runs on three nodes
+and NATS. The last line is JSON.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from pathlib import Path
 import uvloop
 
 from harness import FOLDER, Server, cpu_seconds, free_port, push_body, report, serving, signed_request
+from nodes import at_work
 from streams import Subscriber, WebSocketSubscriber, percentiles, posters, send_at_rate, subscribe
 
 _AFTER = re.compile(rb'"id":"github:push:[^"]*:([0-9a-f]{40})"')
@@ -137,10 +139,13 @@ async def side_by_side(
 
 
 async def at_rate(
-    port: int, requests: list[bytes], webhooks: list[bytes], keys: list[bytes], per_second: float,
+    ports: Sequence[int], requests: Sequence[bytes], webhooks: list[bytes], keys: list[bytes], per_second: float,
     key_of: Callable[[bytes], list[bytes]], transport: str,
 ) -> tuple[list[float], int]:  # fmt: skip
-    """Webhooks at a fixed rate, each to one stream: latencies from the instant due, and how many never came."""
+    """Webhooks at a fixed rate, each to one stream: latencies from the instant due, and how many never came.
+
+    Streams and webhooks are spread over the ports, so that of three nodes another one takes what two in three hear.
+    """
     due: dict[bytes, float] = {}
     latencies: list[float] = []
 
@@ -148,8 +153,11 @@ async def at_rate(
         now = time.perf_counter()
         latencies.extend(now - due.pop(key) for key in key_of(data))
 
-    subscribers = await subscribe(port, requests, received, KINDS[transport])
-    connections = await posters(port, 32)
+    subscribers = []
+    for place, port in enumerate(ports):
+        subscribers += await subscribe(port, requests[place :: len(ports)], received, KINDS[transport])
+    of_each = [await posters(port, 32 // len(ports)) for port in ports]
+    connections = [one for turn in zip(*of_each, strict=True) for one in turn]
     await send_at_rate(connections, webhooks, per_second, lambda place, at: due.__setitem__(keys[place], at))
     deadline = time.perf_counter() + 10
     while due and time.perf_counter() < deadline:
@@ -196,10 +204,15 @@ def webhooks_for(users: int, count: int, seed: int) -> tuple[list[bytes], list[b
     return requests, keys, owners
 
 
-def many_users(folder: Path, users: int, per_second: float, transport: str) -> dict:
-    with serving(folder, users=users, transports=TRANSPORTS[transport]) as server:
-        tokens = server.tokens(users)
-        before = server.rss_kib()
+def many_users(
+    folder: Path, users: int, per_second: float, transport: str, *, database: str, count: int
+) -> dict:
+    with at_work(
+        folder, users=users, database=database, count=count, transports=TRANSPORTS[transport]
+    ) as nodes:
+        tokens = nodes.servers[0].tokens(users)
+        before = nodes.rss_kib()
+        cpu, database_cpu = nodes.cpu_seconds(), nodes.database_cpu_seconds()
         webhooks, keys, owners = webhooks_for(users, int(per_second * _SECONDS), seed=3)
         frame = b""
 
@@ -212,7 +225,7 @@ def many_users(folder: Path, users: int, per_second: float, transport: str) -> d
 
         latencies, lost = uvloop.run(
             at_rate(
-                server.port,
+                [server.port for server in nodes.servers],
                 [stream_request(token, transport) for token in tokens],
                 webhooks,
                 keys,
@@ -221,12 +234,13 @@ def many_users(folder: Path, users: int, per_second: float, transport: str) -> d
                 transport,
             )
         )
-        after = server.rss_kib()
+        after = nodes.rss_kib()
+        used, database_used = nodes.cpu_seconds() - cpu, nodes.database_cpu_seconds() - database_cpu
     key = _AFTER.findall(frame)[0]
     with Bare() as bare:
         bare_latencies, _ = uvloop.run(
             at_rate(
-                bare.port,
+                [bare.port],
                 [f"GET /{number} HTTP/1.1\r\n\r\n".encode() for number in range(1, users + 1)],
                 [
                     bare_post(f"/{owner}", frame.replace(key, one))
@@ -241,6 +255,8 @@ def many_users(folder: Path, users: int, per_second: float, transport: str) -> d
     result = percentiles(latencies)
     return {
         "scenario": "many_users",
+        "database": database,
+        "nodes": count,
         "transport": transport,
         "subscribers": users,
         "events_per_second": per_second,
@@ -249,6 +265,9 @@ def many_users(folder: Path, users: int, per_second: float, transport: str) -> d
         "bare_p99_ms": percentiles(bare_latencies)["p99_ms"],
         "ratio_to_bare": round(result["p99_ms"] / percentiles(bare_latencies)["p99_ms"], 2),
         "kib_per_connection": round((after - before) / users, 1),
+        # With the opening of the streams, which each cost a few reads.
+        "cpu_us_per_event": round(used / len(keys) * 1e6),
+        "database_cpu_us_per_event": round(database_used / len(keys) * 1e6),
     }
 
 
@@ -261,12 +280,23 @@ def main() -> None:
     parser.add_argument("--transport", choices=sorted(KINDS), default="sse")
     parser.add_argument("--subscribers", type=int, default=5000)
     parser.add_argument("--per-second", type=float, default=1000)
+    parser.add_argument("--database", choices=["sqlite", "postgresql"], default="sqlite")
+    parser.add_argument("--nodes", type=int, default=1)
     arguments = parser.parse_args()
     runs = []
-    for scenario in (
-        lambda folder: one_user(folder, arguments.subscribers, arguments.transport),
-        lambda folder: many_users(folder, arguments.subscribers, arguments.per_second, arguments.transport),
-    ):
+    scenarios = [
+        lambda folder: many_users(
+            folder,
+            arguments.subscribers,
+            arguments.per_second,
+            arguments.transport,
+            database=arguments.database,
+            count=arguments.nodes,
+        )
+    ]
+    if arguments.database == "sqlite":
+        scenarios.insert(0, lambda folder: one_user(folder, arguments.subscribers, arguments.transport))
+    for scenario in scenarios:
         with tempfile.TemporaryDirectory() as name:
             runs.append(scenario(Path(name)))
             print(runs[-1], file=sys.stderr)

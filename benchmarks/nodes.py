@@ -13,6 +13,7 @@ import asyncpg
 from harness import Server, cpu_seconds
 
 sys.path.append(str(Path(__file__).resolve().parent.parent / "tests"))
+from broker import broker_in
 from postgres_server import PostgresServer, postgres_server
 
 
@@ -36,6 +37,10 @@ class Nodes:
         children = Path(f"/proc/{postmaster}/task/{postmaster}/children").read_text().split()
         return sum(cpu_seconds(int(pid)) for pid in (postmaster, *children))
 
+    def rss_kib(self) -> int:
+        """The memory of all servers."""
+        return sum(server.rss_kib() for server in self.servers)
+
     def events_stored(self) -> int:
         """How many rows there are."""
         if self._postgres is None:
@@ -54,13 +59,18 @@ class Nodes:
 def at_work(
     folder: Path, *, users: int, database: str, count: int, transports: str = "{sse: {heartbeat: 15s}}"
 ) -> Iterator[Nodes]:
-    """Started servers with that many users; PostgreSQL syncs its commits, as SQLite does."""
+    """Started servers with that many users, on NATS where they are several; PostgreSQL syncs, as SQLite does."""
     with ExitStack() as stack:
+        bus = "{local: {}}"
+        if count > 1:
+            bus = f"{{nats: {{servers: ['{stack.enter_context(broker_in(folder / 'nats')).url}']}}}}"
         postgres, url = None, "sqlite+aiosqlite:///tidings.db"
         if database == "postgresql":
             postgres = stack.enter_context(postgres_server(durable=True))
             url = postgres.url(asyncio.run(postgres.create()))
-        servers = [Server(folder, transports, database=url, number=number) for number in range(count)]
+        servers = [
+            Server(folder, transports, database=url, bus=bus, number=number) for number in range(count)
+        ]
         servers[0].add_users(users)
         for server in servers:
             server.start()
