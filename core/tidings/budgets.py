@@ -1,17 +1,20 @@
 """What each OAuth client has used of its platform's limits, and how long it must pause; kept over restarts.
 
 Checks are answered from memory. A pause is written down at once; counts are written behind, so a crash forgets
-the calls of the last two minutes.
+the calls of the last two minutes. Nodes that share a database add their counts up there, and learn of one another's
+counts and pauses every ten seconds.
 """
 
 from __future__ import annotations
 
 import dataclasses
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from functools import partial
 from random import Random
+from typing import cast
 
 import anyio
 import msgspec
@@ -29,6 +32,7 @@ from tidings.writer import Writer
 
 _SLOTS = 96
 _FLUSH_SECONDS = 120.0
+_SHARE_SECONDS = 10.0
 _RESERVE = 0.1  # of a budget is kept for what people ask for
 _COLUMNS = ("platform", "client_id", "account_key", "used", "paused_until", "reason")
 _AGAIN = (
@@ -70,13 +74,14 @@ class Report(msgspec.Struct, frozen=True):
 class _Window:
     """Counts calls in the last so many seconds, in slots of a 96th of them."""
 
-    __slots__ = ("budget", "slot_seconds", "slots", "used")
+    __slots__ = ("budget", "slot_seconds", "slots", "unwritten", "used")
 
     def __init__(self, budget: Budget) -> None:
         self.budget = budget
         self.slot_seconds = budget.seconds / _SLOTS
         self.slots: deque[list[int]] = deque()  # number and count of each, oldest first
         self.used = 0
+        self.unwritten: dict[int, int] = {}  # counted here since it was written down
 
     def advance(self, now: float) -> int:
         """Forget what is too old; returns the number of the present slot."""
@@ -91,10 +96,26 @@ class _Window:
         """Count calls."""
         present = self.advance(now)
         if self.slots and self.slots[-1][0] >= present:  # the clock may have been set back
+            present = self.slots[-1][0]
             self.slots[-1][1] += calls
         else:
             self.slots.append([present, calls])
         self.used += calls
+        self.unwritten[present] = self.unwritten.get(present, 0) + calls
+
+    def take(self) -> dict[int, int]:
+        """What is to be written down."""
+        taken, self.unwritten = self.unwritten, {}
+        return taken
+
+    def put_back(self, taken: Mapping[int, int]) -> None:
+        """It could not be written down."""
+        self.unwritten = _sum(taken, self.unwritten)
+
+    def adopt(self, stored: Mapping[int, int]) -> None:
+        """Go on from what is written down, by whomever, and what is not yet."""
+        self.slots = deque([number, calls] for number, calls in sorted(_sum(stored, self.unwritten).items()))
+        self.used = sum(calls for _, calls in self.slots)
 
     def free_in_seconds(self, now: float) -> float:
         """How long until a call may be made; 0 for now."""
@@ -182,23 +203,29 @@ class Budgets:
         Raises:
             Unavailable: The database can't be used.
         """
-        rows = await self._writer.database.read(lambda connection: connection.execute(select(budgets)).all())
-        for row in rows:
-            client = self._client(row.platform, row.client_id)
-            if row.paused_until is not None:
-                paused = _Paused(from_stored(row.paused_until).timestamp(), row.reason)
-                if row.account_key:
-                    client.accounts[row.account_key] = paused
-                else:
-                    client.pause = paused
-            used = msgspec.json.decode(row.used, type=dict[str, list[tuple[int, int]]])
-            for window in client.windows:
-                for number, calls in used.get(_name(window), ()):
-                    window.slots.append([number, calls])
-                    window.used += calls
+        self._learn(await self._writer.database.read(_read))
+
+    def _learn(self, rows: Iterable[_Row]) -> None:
+        """Go on from what is written down."""
+        for platform, client_id, account_key, used, paused_until, reason in rows:
+            client = self._client(platform, client_id)
+            if paused_until is not None:
+                paused = client.accounts.setdefault(account_key, _Paused()) if account_key else client.pause
+                until = from_stored(paused_until).timestamp()
+                if until > paused.until:
+                    paused.until, paused.reason = until, reason
+            if not account_key:
+                counts = _decode(used)
+                for window in client.windows:
+                    window.adopt(dict(counts.get(_name(window), ())))
 
     async def run(self) -> None:
-        """Write counts down from time to time, until cancelled."""
+        """Write counts down from time to time, and learn of those of others who may, until cancelled."""
+        while self._writer.database.units_at_once > 1:
+            await self._clock.sleep(_SHARE_SECONDS)
+            await self.flush()
+            with suppress(Unavailable):  # the next time will do
+                await self.load()
         while True:
             await self._changed.wait()
             await self._clock.sleep(self._flush_seconds)
@@ -211,14 +238,21 @@ class Budgets:
         changed = [client for client in self._clients.values() if client.is_changed]
         if not changed:
             return
-        rows = []
+        rows, taken = [], []
         for client in changed:
             client.is_changed = False
+            taken += [(window, window.take()) for window in client.windows]
+            counts = {_name(window): counted for window, counted in taken[-len(client.windows) :]}
             paused = {"": client.pause, **client.paused_accounts(now)}
-            rows += [self._row(client, account_key, one) for account_key, one in paused.items()]
+            rows += [
+                self._row(client, account_key, one, {} if account_key else counts)
+                for account_key, one in paused.items()
+            ]
         try:
-            await self._writer.run_unit(partial(_save, rows, to_stored(self._clock.now())))
+            await self._writer.run_unit(partial(_save, rows, now))
         except Unavailable:
+            for window, counted in taken:
+                window.put_back(counted)
             for client in changed:
                 self._change(client)
 
@@ -270,9 +304,9 @@ class Budgets:
         if until <= paused.until:
             return
         paused.until, paused.reason = until, pause.reason
-        row = self._row(client, account_key, paused)
+        row = self._row(client, account_key, paused, {})
         try:
-            await self._writer.run_unit(partial(_save, [row], to_stored(self._clock.now())))
+            await self._writer.run_unit(partial(_save, [row], now))
         except Unavailable:
             self._change(client)  # it is in force, and written down with the counts
 
@@ -345,10 +379,11 @@ class Budgets:
         client.is_changed = True
         self._changed.set()
 
-    def _row(self, client: _Client, account_key: str, paused: _Paused) -> _Row:
+    def _row(
+        self, client: _Client, account_key: str, paused: _Paused, used: Mapping[str, Mapping[int, int]]
+    ) -> _Row:
         until = datetime.fromtimestamp(paused.until, UTC) if paused.until else None
-        used = {} if account_key else {_name(window): list(window.slots) for window in client.windows}
-        encoded = msgspec.json.encode(used).decode()
+        encoded = _encode(used)
         stored = None if until is None else to_stored(until)
         return client.platform, client.id, account_key, encoded, stored, paused.reason
 
@@ -357,7 +392,43 @@ def _name(window: _Window) -> str:
     return f"{window.budget.seconds:g}"
 
 
-def _save(rows: Sequence[_Row], now: int, connection: Connection) -> None:
-    """Write rows, and take out pauses of accounts that are over."""
-    insert_rows(connection, budgets, _COLUMNS, rows, on_conflict=_AGAIN)
-    _OVER.run(connection, now=now)
+def _sum(one: Mapping[int, int], other: Mapping[int, int]) -> dict[int, int]:
+    return {slot: one.get(slot, 0) + other.get(slot, 0) for slot in {**one, **other}}
+
+
+def _encode(counts: Mapping[str, Mapping[int, int]]) -> str:
+    return msgspec.json.encode({name: sorted(slots.items()) for name, slots in counts.items()}).decode()
+
+
+def _decode(text: str) -> dict[str, list[tuple[int, int]]]:
+    return msgspec.json.decode(text, type=dict[str, list[tuple[int, int]]])
+
+
+def _read(connection: Connection) -> Sequence[_Row]:
+    return cast("Sequence[_Row]", connection.execute(select(*(budgets.c[name] for name in _COLUMNS))).all())
+
+
+def _save(rows: Sequence[_Row], now: float, connection: Connection) -> None:
+    """Add counts to what is written down, keep the longer pauses, and take out pauses of accounts that are over."""
+    known = {row[:3]: row for row in _read(connection)}
+    merged = [_merged(row, known.get(row[:3]), now) for row in rows]
+    insert_rows(connection, budgets, _COLUMNS, merged, on_conflict=_AGAIN)
+    _OVER.run(connection, now=round(now * 1e6))
+
+
+def _merged(row: _Row, stored: _Row | None, now: float) -> _Row:
+    if stored is None:
+        return row
+    platform, client_id, account_key, used, paused_until, reason = row
+    counts, before = _decode(used), _decode(stored[3])
+    added = {
+        name: {
+            slot: calls
+            for slot, calls in _sum(dict(counts.get(name, ())), dict(before.get(name, ()))).items()
+            if slot >= int(now / (float(name) / _SLOTS)) - _SLOTS
+        }
+        for name in {**counts, **before}
+    }
+    if (stored[4] or 0) > (paused_until or 0):
+        paused_until, reason = stored[4], stored[5]
+    return platform, client_id, account_key, _encode(added), paused_until, reason
