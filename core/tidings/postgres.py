@@ -46,8 +46,8 @@ _REFUSED = "28"  # no such login, another password, or not from here
 _NOT_TEXT = "22021"
 _TAKEN = "23505"  # a unique key: whoever had looked for it found none, and will find it now
 # Connection lost; no room; the server is going down, or starting; a replica that only reads; its disk fails; it lets us
-# not in, or has no such database.
-_ABSENT = ("08", "53", "57P", "25006", "58", _REFUSED, "3D")
+# not in, or has no such database; somebody is in the way for too long.
+_ABSENT = ("08", "53", "57", "25006", "25P03", "58", _REFUSED, "3D", "40", "55P03")
 _SETTINGS = {
     "application_name": "tidings",
     # A plan is kept that was made when a table was all but empty; and to SERIALIZABLE all that a scan sees was read.

@@ -16,6 +16,7 @@ from sqlalchemy import Connection, select, text
 from sqlalchemy.util import await_only
 
 from postgres_server import PostgresServer, postgres_server
+from tidings import postgres as postgres_module
 from tidings.accounts import add_user, list_users
 from tidings.clock import SystemClock
 from tidings.contracts import DeliveryKey, Item, JobRequest
@@ -288,6 +289,36 @@ async def test_postgresql_is_away_and_all_heals_when_it_is_back() -> None:
             server.start()
             await asyncio.gather(*[node.journal.append(item(user, 2)) for _ in range(8)])
             assert (await node.journal.head(user)).seq == 2
+
+
+async def test_who_is_held_up_for_too_long_is_told_to_come_again(
+    postgres: PostgresServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A node that stops in the middle of an append keeps the others from those users' journals for some seconds."""
+    monkeypatch.setitem(postgres_module._SETTINGS, "lock_timeout", "50ms")
+    async with postgres.database() as url, nodes(url, 2) as (node, other):
+        user, free = await add_users(node, 2)
+        held, go = asyncio.Event(), asyncio.Event()
+
+        def stop(connection: Connection) -> None:
+            connection.execute(text(f"SELECT 1 FROM journals WHERE user_id = {user} FOR UPDATE"))
+            held.set()
+            await_only(go.wait())
+
+        stopping = asyncio.create_task(node.writer.run_unit(stop, isolated=False))
+        await held.wait()
+        try:
+            results = await asyncio.gather(
+                other.journal.append(item(user, 1)),
+                other.journal.append(item(free, 1)),
+                return_exceptions=True,
+            )
+        finally:
+            go.set()
+            await stopping
+        assert isinstance(results[0], Unavailable)
+        await other.journal.append(item(user, 1))
+        assert [(await other.journal.head(one)).seq for one in (user, free)] in ([1, 1], [1, 0])
 
 
 async def test_a_transaction_that_is_cut_off_is_not_half_done(postgres: PostgresServer) -> None:
