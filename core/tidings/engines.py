@@ -54,6 +54,18 @@ def size_bytes(connection: Connection) -> int:
     return int(pages - free) * int(connection.exec_driver_sql("PRAGMA page_size").scalar_one())
 
 
+def others_at_work(connection: Connection) -> list[str]:
+    """The other processes of tidings that are connected to PostgreSQL's database; none are known of SQLite's."""
+    if connection.dialect.name != "postgresql":
+        return []
+    found = connection.exec_driver_sql(
+        "SELECT DISTINCT application_name FROM pg_stat_activity WHERE datname = current_database() "
+        "AND application_name LIKE 'tidings %' AND application_name <> current_setting('application_name') "
+        "ORDER BY application_name"
+    ).scalars()
+    return [str(name).removeprefix("tidings ") for name in found]
+
+
 def integrity_problems(connection: Connection) -> list[str]:
     """What is broken inside the database; reads all of it."""
     if connection.dialect.name == "postgresql":

@@ -8,6 +8,8 @@ second (appends, claims of jobs) locks what it reads, in one order for all, and 
 from __future__ import annotations
 
 import asyncio
+import os
+import platform
 import random
 from collections.abc import Callable
 from typing import Any, ClassVar, Final, TypeVar
@@ -49,7 +51,7 @@ _TAKEN = "23505"  # a unique key: whoever had looked for it found none, and will
 # not in, or has no such database; somebody is in the way for too long.
 _ABSENT = ("08", "53", "57", "25006", "25P03", "58", _REFUSED, "3D", "40", "55P03")
 _SETTINGS = {
-    "application_name": "tidings",
+    "application_name": f"tidings {platform.node()[:40]}/{os.getpid()}",  # see `engines.others_at_work`
     # A plan is kept that was made when a table was all but empty; and to SERIALIZABLE all that a scan sees was read.
     "enable_seqscan": "off",
     # Whoever stops in the middle holds up others no longer than this.

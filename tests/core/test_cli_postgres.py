@@ -12,6 +12,8 @@ import pytest
 
 from commands import CONFIG, Commands, installed
 from postgres_server import PostgresServer
+from tidings import postgres as postgres_module
+from tidings.engines import open_database
 
 
 @pytest.fixture
@@ -57,6 +59,23 @@ def test_a_journal_with_a_hole_is_found(cli: Commands) -> None:
     )
     said = cli.failed("db", "check")
     assert "The journal of user 1 should hold 2 events, and holds 0." in said
+
+
+def test_a_restored_database_is_not_declared_so_while_a_node_works_on_it(
+    cli: Commands, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cli.done("user", "add", "anna")
+    assert "1 journal began a new epoch." in cli.done("db", "restored")
+    monkeypatch.setitem(postgres_module._SETTINGS, "application_name", "tidings elsewhere/7")
+    with asyncio.Runner() as runner:
+        node = open_database(cli.installation.settings.database)
+        runner.run(node.read(lambda _connection: None))
+        monkeypatch.undo()
+        monkeypatch.setenv("TIDINGS_DATABASE", str(node.url.render_as_string(hide_password=False)))
+        try:
+            assert "elsewhere/7 (machine and process) work on this database" in cli.failed("db", "restored")
+        finally:
+            runner.run(node.close())
 
 
 def test_an_address_where_nothing_answers_is_named_without_its_password(

@@ -15,7 +15,13 @@ from tidings.cli.output import complain, hint, readable_size, say, say_json, say
 from tidings.cli.rehearsal import SILENT
 from tidings.config import database_url
 from tidings.copying import copy
-from tidings.engines import configured, integrity_problems, open_database, size_bytes
+from tidings.engines import (
+    configured,
+    integrity_problems,
+    open_database,
+    others_at_work,
+    size_bytes,
+)
 from tidings.errors import Conflict, NotFound
 from tidings.health import Health
 from tidings.keys import push_key_path, session_key_path, vault_key_path
@@ -104,6 +110,7 @@ def restored(installation: Installation) -> None:
         raise Conflict(f"The server at {holder.url} is running. Stop it, then type this again.")
 
     def work(connection: Connection) -> int:
+        _refuse_others(connection)
         user_ids = list(connection.execute(select(journals.c.user_id)).scalars())
         for user_id in user_ids:
             statement = update(journals).where(journals.c.user_id == user_id).values(epoch=new_epoch())
@@ -112,6 +119,13 @@ def restored(installation: Installation) -> None:
 
     count = installation.write(work)
     say(f"{count} journal{'' if count == 1 else 's'} began a new epoch.")
+
+
+def _refuse_others(connection: Connection) -> None:
+    if others := others_at_work(connection):
+        raise Conflict(
+            f"{', '.join(others)} (machine and process) work on this database. Stop them, then type this again."
+        )
 
 
 @command.command("copy")
@@ -143,6 +157,8 @@ async def _copy(source_url: str, target_url: str) -> Mapping[str, int]:
                 raise Conflict(f"The server at {holder.url} is running. Stop it, then type this again.")
         if isinstance(source, SqliteDatabase) and not source.path.exists():
             raise NotFound(f"There is no database at {source.path}.")
+        for one in (source, target):
+            await one.read(_refuse_others)
         return await copy(source, target)
     finally:
         await source.close()
