@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import dataclasses
 import itertools
 import json
@@ -174,10 +175,8 @@ class Client:
         while True:
             running = [node for node in self._nodes if node.runs]
             if running:
-                try:
+                with contextlib.suppress(httpx.HTTPError):
                     await self._follow(random.choice(running))
-                except httpx.HTTPError:
-                    pass
             self._left_at = self._left_at or time.monotonic()
             await asyncio.sleep(0.02)
 
