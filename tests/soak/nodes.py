@@ -101,7 +101,7 @@ class Provider:
             head = (await reader.readuntil(b"\r\n\r\n")).decode()
             length = int(re.search(r"(?i)content-length: *(\d+)", head)[1])  # type: ignore[index] - clients send it
             fields = parse_qs((await reader.readexactly(length)).decode())
-            node = head.split("/")[1]
+            node = head.split()[1].removeprefix("/")
             await self._redeem(node, fields["refresh_token"][0], reader, writer)
         except (asyncio.IncompleteReadError, ConnectionError):
             pass  # it was killed
@@ -165,7 +165,7 @@ class Client:
         self.told: Counter[str] = Counter()
         self.out_of_order = 0
         self.gaps = 0
-        self.resumes_seconds: list[float] = []
+        self.resumes: list[tuple[float, float]] = []  # from when to when it had no stream
         self._nodes = nodes
         self._http = http
         self._position = "0"
@@ -198,7 +198,7 @@ class Client:
                         self.told[found[1]] += 1
                 elif not line:
                     if self._left_at is not None:
-                        self.resumes_seconds.append(time.monotonic() - self._left_at)
+                        self.resumes.append((self._left_at, time.monotonic()))
                         self._left_at = None
                     if time.monotonic() > until:
                         return
@@ -297,8 +297,11 @@ async def people_of(cluster: Cluster, provider: Provider) -> list[Person]:
         await database.close()
 
 
-async def misfortunes(cluster: Cluster, seconds: float) -> None:
-    """A node dies every ten seconds; then the broker goes and comes, then the database."""
+async def misfortunes(cluster: Cluster, seconds: float) -> tuple[float, float]:
+    """A node dies every ten seconds; then the broker goes and comes, then the database.
+
+    Returns from when to when the database was away.
+    """
     until = time.monotonic() + seconds
     while time.monotonic() < until:
         await asyncio.sleep(KILL_EVERY_SECONDS)
@@ -313,11 +316,14 @@ async def misfortunes(cluster: Cluster, seconds: float) -> None:
     say("the broker is back")
     await asyncio.sleep(AWAY_SECONDS)
     say("the database goes")
+    gone_at = time.monotonic()
     await asyncio.to_thread(cluster.postgres.stop)
     await asyncio.sleep(AWAY_SECONDS)
     await asyncio.to_thread(cluster.postgres.start)
+    back_at = time.monotonic()
     say("the database is back")
     await asyncio.sleep(2 * AWAY_SECONDS)
+    return gone_at, back_at
 
 
 def say(text: str) -> None:
@@ -353,7 +359,7 @@ async def under_load(
         following = [asyncio.create_task(client.run()) for client in clients]
         senders = Senders(people, cluster.nodes, http)
         sending = asyncio.create_task(senders.run())
-        await misfortunes(cluster, seconds)
+        gone_at, back_at = await misfortunes(cluster, seconds)
         senders.stop()
         await sending
         say("everything is sent; waiting until everybody has it")
@@ -364,7 +370,13 @@ async def under_load(
         for task in following:
             task.cancel()
         await asyncio.gather(*following, return_exceptions=True)
-    resumes = sorted(second for client in clients for second in client.resumes_seconds)
+    # While the database is away nothing can be resumed, on whatever node.
+    resumes = sorted(
+        end - start
+        for client in clients
+        for start, end in client.resumes
+        if end < gone_at or start > back_at + AWAY_SECONDS
+    )
     return {
         "acknowledged": sum(len(person.acknowledged) for person in people),
         "missed": sum(len(client.missed) for client in clients),
