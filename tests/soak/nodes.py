@@ -21,7 +21,7 @@ import sys
 import tempfile
 import time
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -29,10 +29,8 @@ from urllib.parse import parse_qs
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-import httpx
-
 from cluster import Cluster, Node, cluster_in
-from deliveries import push, send, sha
+from deliveries import push, sha, signed
 from tidings.accounts import add_user
 from tidings.api_tokens import add_token
 from tidings.cli.rehearsal import rehearse
@@ -57,7 +55,10 @@ AWAY_SECONDS = 5.0  # the broker, and the database
 MOVES = (5.0, 25.0)  # seconds that a client stays at a node
 PATIENCE_SECONDS = 120.0  # until everybody has everything
 GRACE_SECONDS = 15.0  # of a killed node's redemptions nobody knows what became of them
-_SERIAL = re.compile(r'"id":"github:push:[^"]*:([0-9a-f]{40})"')
+SILENCE_SECONDS = 15.0  # heartbeats come every second
+BROKEN = (OSError, EOFError, TimeoutError, ValueError)  # how a connection to a node that dies ends
+_SERIAL = re.compile(rb'"id":"github:push:[^"]*:([0-9a-f]{40})"')
+_ID = re.compile(rb"^id: ?(\S+)", re.MULTILINE)
 
 
 @dataclasses.dataclass
@@ -66,7 +67,25 @@ class Person:
 
     token: str
     hook: Hook
-    acknowledged: set[str] = dataclasses.field(default_factory=set)
+    acknowledged: set[bytes] = dataclasses.field(default_factory=set)
+
+
+# --- HTTP, as little of it as is needed: two cores are shared by all of this ---
+
+
+@contextlib.asynccontextmanager
+async def connected(node: Node) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
+    reader, writer = await asyncio.open_connection("127.0.0.1", int(node.url.rpartition(":")[2]))
+    try:
+        yield reader, writer
+    finally:
+        writer.close()
+
+
+async def head_of(reader: asyncio.StreamReader) -> tuple[int, dict[str, str]]:
+    first, *lines = (await reader.readuntil(b"\r\n\r\n")).decode().split("\r\n")
+    headers = (line.partition(":") for line in lines if line)
+    return int(first.split()[1]), {name.lower(): value.strip() for name, _, value in headers}
 
 
 # --- the provider -----------------------------------------------------------------------------------------------
@@ -160,14 +179,13 @@ class Provider:
 class Client:
     """Follows one user's stream, from one node to another, with nothing but its last position."""
 
-    def __init__(self, person: Person, nodes: Sequence[Node], http: httpx.AsyncClient) -> None:
+    def __init__(self, person: Person, nodes: Sequence[Node]) -> None:
         self.person = person
-        self.told: Counter[str] = Counter()
+        self.told: Counter[bytes] = Counter()
         self.out_of_order = 0
         self.gaps = 0
         self.resumes: list[tuple[float, float]] = []  # from when to when it had no stream
         self._nodes = nodes
-        self._http = http
         self._position = "0"
         self._left_at: float | None = None
 
@@ -175,33 +193,40 @@ class Client:
         while True:
             running = [node for node in self._nodes if node.runs]
             if running:
-                with contextlib.suppress(httpx.HTTPError):
+                with contextlib.suppress(*BROKEN):
                     await self._follow(random.choice(running))
             self._left_at = self._left_at or time.monotonic()
             await asyncio.sleep(0.02)
 
     async def _follow(self, node: Node) -> None:
-        headers = {"authorization": f"Bearer {self.person.token}", "last-event-id": self._position}
+        request = (
+            f"GET /api/sse/stream HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {self.person.token}\r\n"
+            f"Last-Event-ID: {self._position}\r\n\r\n"
+        )
         until = time.monotonic() + random.uniform(*MOVES)
-        async with self._http.stream("GET", f"{node.url}/api/sse/stream", headers=headers) as answer:
-            if answer.status_code != 200:
+        async with connected(node) as (reader, writer):
+            writer.write(request.encode())
+            status, _ = await head_of(reader)
+            if status != 200:
                 return
-            name = ""
-            async for line in answer.aiter_lines():
-                if line.startswith("event:"):
-                    name = line[6:].strip()
-                elif line.startswith("id:"):
-                    self._take_id(line[3:].strip())
-                elif line.startswith("data:"):
-                    self.gaps += name == "gap"
-                    if found := _SERIAL.search(line):
-                        self.told[found[1]] += 1
-                elif not line:
-                    if self._left_at is not None:
-                        self.resumes.append((self._left_at, time.monotonic()))
-                        self._left_at = None
-                    if time.monotonic() > until:
-                        return
+            rest = b""
+            while time.monotonic() < until:
+                async with asyncio.timeout(SILENCE_SECONDS):
+                    size = int(await reader.readline(), 16)
+                    rest += (await reader.readexactly(size + 2))[:-2]
+                *frames, rest = rest.split(b"\n\n")
+                for frame in frames:
+                    self._take(frame)
+
+    def _take(self, frame: bytes) -> None:
+        if self._left_at is not None:
+            self.resumes.append((self._left_at, time.monotonic()))
+            self._left_at = None
+        self.gaps += b"event: gap" in frame
+        if found := _ID.search(frame):
+            self._take_id(found[1].decode())
+        if found := _SERIAL.search(frame):
+            self.told[found[1]] += 1
 
     def _take_id(self, text: str) -> None:
         seq, before = Cursor.parse(text).seq, Cursor.parse(self._position).seq
@@ -209,7 +234,7 @@ class Client:
         self._position = text
 
     @property
-    def missed(self) -> set[str]:
+    def missed(self) -> set[bytes]:
         return self.person.acknowledged - self.told.keys()
 
 
@@ -219,11 +244,10 @@ class Client:
 class Senders:
     """Platforms: each delivery goes to any node until one says that it is on disk."""
 
-    def __init__(self, people: Sequence[Person], nodes: Sequence[Node], http: httpx.AsyncClient) -> None:
+    def __init__(self, people: Sequence[Person], nodes: Sequence[Node]) -> None:
         self.refused = 0
         self._people = people
         self._nodes = nodes
-        self._http = http
         self._numbers = itertools.count()
         self._ends = False
 
@@ -244,20 +268,26 @@ class Senders:
 
     async def _deliver(self, number: int) -> None:
         person = self._people[number % len(self._people)]
-        hook = person.hook
+        body = json.dumps(push(number)).encode()
+        headers = signed(person.hook.secret, body, delivery=f"delivery-{number}")
+        lines = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
+        head = f"POST {person.hook.path} HTTP/1.1\r\nHost: x\r\n{lines}Content-Length: {len(body)}\r\n\r\n"
         while True:
             running = [node for node in self._nodes if node.runs]
             if running:
-                at = dataclasses.replace(hook, path=f"{random.choice(running).url}{hook.path}")
-                try:
-                    answer = await send(self._http, at, push(number), delivery=f"delivery-{number}")
-                    if answer.status_code == 200:
-                        person.acknowledged.add(sha(f"{number}/after"))
+                with contextlib.suppress(*BROKEN):
+                    if await self._post(random.choice(running), head.encode() + body):
+                        person.acknowledged.add(sha(f"{number}/after").encode())
                         return
-                    self.refused += 1
-                except httpx.HTTPError:
-                    self.refused += 1
+                self.refused += 1
             await asyncio.sleep(0.1)
+
+    async def _post(self, node: Node, request: bytes) -> bool:
+        async with asyncio.timeout(SILENCE_SECONDS), connected(node) as (reader, writer):
+            writer.write(request)
+            status, headers = await head_of(reader)
+            await reader.readexactly(int(headers["content-length"]))
+            return status == 200
 
 
 # --- the campaign -----------------------------------------------------------------------------------------------
@@ -352,24 +382,25 @@ async def campaign(folder: Path, seconds: float) -> dict[str, Any]:
 async def under_load(
     cluster: Cluster, people: Sequence[Person], provider: Provider, seconds: float
 ) -> dict[str, Any]:
-    limits = httpx.Limits(max_connections=None, max_keepalive_connections=50)
-    patience = httpx.Timeout(10, read=30)
-    async with httpx.AsyncClient(limits=limits, timeout=patience, trust_env=False) as http:
-        clients = [Client(people[number % USERS], cluster.nodes, http) for number in range(CLIENTS)]
-        following = [asyncio.create_task(client.run()) for client in clients]
-        senders = Senders(people, cluster.nodes, http)
-        sending = asyncio.create_task(senders.run())
-        gone_at, back_at = await misfortunes(cluster, seconds)
-        senders.stop()
-        await sending
-        say("everything is sent; waiting until everybody has it")
-        until = time.monotonic() + PATIENCE_SECONDS
-        while any(client.missed for client in clients) and time.monotonic() < until:
-            await asyncio.sleep(0.2)
-        await asyncio.sleep(2)  # what comes twice comes now
-        for task in following:
-            task.cancel()
-        await asyncio.gather(*following, return_exceptions=True)
+    clients = [Client(people[number % USERS], cluster.nodes) for number in range(CLIENTS)]
+    following = [asyncio.create_task(client.run()) for client in clients]
+    senders = Senders(people, cluster.nodes)
+    sending = asyncio.create_task(senders.run())
+    gone_at, back_at = await misfortunes(cluster, seconds)
+    senders.stop()
+    await sending
+    say("everything is sent; waiting until everybody has it")
+    until = time.monotonic() + PATIENCE_SECONDS
+    while (missed := sum(len(client.missed) for client in clients)) and time.monotonic() < until:
+        await asyncio.sleep(1)
+        ended = [task for task in following if task.done()]
+        say(
+            f"{missed} still missing; {len(ended)} clients gave up {[repr(t.exception()) for t in ended][:2]}"
+        )
+    await asyncio.sleep(2)  # what comes twice comes now
+    for task in following:
+        task.cancel()
+    await asyncio.gather(*following, return_exceptions=True)
     # While the database is away nothing can be resumed, on whatever node.
     resumes = sorted(
         end - start
