@@ -1,7 +1,8 @@
 """How fast one event reaches 5,000 streams of one user, and 1,000 events a second reach 5,000 users.
 
 `python benchmarks/fanout.py [--transport sse|websocket] [--subscribers 5000]`. Each scenario also runs against a bare
-uvloop protocol that only writes the same bytes. The last line is JSON.
+uvloop protocol that only writes the same bytes. With `--database postgresql [--nodes 3]` the streams of one user are
+spread over nodes that NATS connects. The last line is JSON.
 """
 
 from __future__ import annotations
@@ -102,13 +103,26 @@ class Audience:
             self.frame = data
             self._complete.set()
 
-    async def hear(self, request: bytes, *, counts: bool = True) -> None:
-        """Publish one event and wait until everyone has it."""
+    def expect(self) -> None:
+        """Another event is about to be published."""
         self._arrivals.clear()
         self._complete.clear()
-        started = time.perf_counter()
+
+    def post(self, request: bytes) -> None:
         self._poster.post(request)
-        await asyncio.wait_for(self._complete.wait(), 30)
+
+    async def complete(self) -> float:
+        """Wait until everyone has it; when that was."""
+        async with asyncio.timeout(30):
+            await self._complete.wait()
+        return self._arrivals[-1]
+
+    async def hear(self, request: bytes, *, counts: bool = True) -> None:
+        """Publish one event and wait until everyone has it."""
+        self.expect()
+        started = time.perf_counter()
+        self.post(request)
+        await self.complete()
         await asyncio.sleep(0.1)
         if counts:
             self.latencies += [arrival - started for arrival in self._arrivals]
@@ -261,7 +275,18 @@ def main() -> None:
     parser.add_argument("--transport", choices=sorted(KINDS), default="sse")
     parser.add_argument("--subscribers", type=int, default=5000)
     parser.add_argument("--per-second", type=float, default=1000)
+    parser.add_argument("--database", choices=["sqlite", "postgresql"], default="sqlite")
+    parser.add_argument("--nodes", type=int, default=1)
     arguments = parser.parse_args()
+    if arguments.database == "postgresql":
+        from fanout_nodes import one_user_at  # noqa: PLC0415 - it stands on this file
+
+        with tempfile.TemporaryDirectory() as name:
+            run = one_user_at(
+                Path(name), arguments.subscribers, arguments.transport, arguments.database, arguments.nodes
+            )
+        report({"runs": [run]})
+        return
     runs = []
     for scenario in (
         lambda folder: one_user(folder, arguments.subscribers, arguments.transport),

@@ -13,6 +13,7 @@ import asyncpg
 from harness import Server, cpu_seconds
 
 sys.path.append(str(Path(__file__).resolve().parent.parent / "tests"))
+from broker import broker_in
 from postgres_server import PostgresServer, postgres_server
 
 
@@ -60,7 +61,13 @@ def at_work(
         if database == "postgresql":
             postgres = stack.enter_context(postgres_server(durable=True))
             url = postgres.url(asyncio.run(postgres.create()))
-        servers = [Server(folder, transports, database=url, number=number) for number in range(count)]
+        bus = "{local: {}}"
+        if count > 1:
+            broker = stack.enter_context(broker_in(folder / "nats"))
+            bus = f'{{nats: {{servers: ["{broker.url}"]}}}}'
+        servers = [
+            Server(folder, transports, database=url, bus=bus, number=number) for number in range(count)
+        ]
         servers[0].add_users(users)
         for server in servers:
             server.start()
