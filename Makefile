@@ -36,6 +36,9 @@ soak: .venv/.ok           ## slow campaigns: kill -9, fsync tracing, fuzzing, si
 	$(VPY) -m pytest -q -n 2 --dist loadfile --hypothesis-profile searching tests/properties \
 	  $$(grep -rl --include='test_*.py' '@given' tests/core tests/plugins)
 
+soak-nodes: .venv/.ok     ## three nodes under load, killed one after another; then the broker and the database
+	$(VPY) tests/soak/nodes.py
+
 docs: .venv/.ok           ## rewrite docs/reference from the code
 	$(VPY) docs/generate.py
 
@@ -49,4 +52,4 @@ help:                     ## list these targets
 
 export PY
 FORCE:
-.PHONY: setup run test test-plugins lint soak docs lock help FORCE
+.PHONY: setup run test test-plugins lint soak soak-nodes docs lock help FORCE

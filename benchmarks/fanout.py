@@ -1,8 +1,8 @@
 """How fast one event reaches 5,000 streams of one user, and 1,000 events a second reach 5,000 users.
 
 `python benchmarks/fanout.py [--transport sse|websocket] [--subscribers 5000]`. Each scenario also runs against a bare
-uvloop protocol that only writes the same bytes. With `--database postgresql --nodes 3` the second runs on three nodes
-and NATS. The last line is JSON.
+uvloop protocol that only writes the same bytes. With `--database postgresql --nodes 3` the streams of both are spread
+over three nodes that NATS connects. The last line is JSON.
 """
 
 from __future__ import annotations
@@ -104,13 +104,26 @@ class Audience:
             self.frame = data
             self._complete.set()
 
-    async def hear(self, request: bytes, *, counts: bool = True) -> None:
-        """Publish one event and wait until everyone has it."""
+    def expect(self) -> None:
+        """Another event is about to be published."""
         self._arrivals.clear()
         self._complete.clear()
-        started = time.perf_counter()
+
+    def post(self, request: bytes) -> None:
         self._poster.post(request)
-        await asyncio.wait_for(self._complete.wait(), 30)
+
+    async def complete(self) -> float:
+        """Wait until everyone has it; when that was."""
+        async with asyncio.timeout(30):
+            await self._complete.wait()
+        return self._arrivals[-1]
+
+    async def hear(self, request: bytes, *, counts: bool = True) -> None:
+        """Publish one event and wait until everyone has it."""
+        self.expect()
+        started = time.perf_counter()
+        self.post(request)
+        await self.complete()
         await asyncio.sleep(0.1)
         if counts:
             self.latencies += [arrival - started for arrival in self._arrivals]
@@ -283,20 +296,27 @@ def main() -> None:
     parser.add_argument("--database", choices=["sqlite", "postgresql"], default="sqlite")
     parser.add_argument("--nodes", type=int, default=1)
     arguments = parser.parse_args()
-    runs = []
-    scenarios = [
-        lambda folder: many_users(
+    database, count = arguments.database, arguments.nodes
+
+    def one(folder: Path) -> dict:
+        if database == "sqlite":
+            return one_user(folder, arguments.subscribers, arguments.transport)
+        from fanout_nodes import one_user_at  # noqa: PLC0415 - it stands on this file
+
+        return one_user_at(folder, arguments.subscribers, arguments.transport, database, count)
+
+    def many(folder: Path) -> dict:
+        return many_users(
             folder,
             arguments.subscribers,
             arguments.per_second,
             arguments.transport,
-            database=arguments.database,
-            count=arguments.nodes,
+            database=database,
+            count=count,
         )
-    ]
-    if arguments.database == "sqlite":
-        scenarios.insert(0, lambda folder: one_user(folder, arguments.subscribers, arguments.transport))
-    for scenario in scenarios:
+
+    runs = []
+    for scenario in (one, many):
         with tempfile.TemporaryDirectory() as name:
             runs.append(scenario(Path(name)))
             print(runs[-1], file=sys.stderr)

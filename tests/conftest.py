@@ -15,7 +15,6 @@ from hypothesis import settings
 import canaries
 import stores
 from broker import Broker, broker_in, nats_bus
-from buses import KINDS
 from postgres_server import PostgresServer, postgres_server
 from tidings.bus import Bus
 from tidings.clock import SystemClock
@@ -52,9 +51,10 @@ def postgres() -> Iterator[PostgresServer]:
 
 @pytest.fixture(params=["sqlite", "postgresql"])
 def every_database(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The test runs twice: what `stores.opened` opens is SQLite's, then PostgreSQL's."""
-    server = request.getfixturevalue("postgres") if request.param == "postgresql" else None
-    monkeypatch.setattr(stores, "server", server)
+    """The test runs twice: what `stores` opens is SQLite's, with the local bus, then PostgreSQL's, with NATS."""
+    is_many = request.param == "postgresql"
+    monkeypatch.setattr(stores, "server", request.getfixturevalue("postgres") if is_many else None)
+    monkeypatch.setattr(stores, "broker", request.getfixturevalue("broker") if is_many else None)
 
 
 @pytest.fixture
@@ -77,13 +77,12 @@ def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker]:
         yield broker
 
 
-@pytest.fixture(params=KINDS)
-def bus(request: pytest.FixtureRequest) -> Bus:
-    """Every bus that is shipped, one after the other."""
-    if request.param == "local":
+@pytest.fixture
+def bus(every_database: None) -> Bus:
+    """The bus that belongs to the database."""
+    if stores.broker is None:
         return LocalBus()
-    subject = f"test.{next(_subjects)}"
-    return nats_bus(request.getfixturevalue("broker"), SystemClock(), subject=subject)
+    return nats_bus(stores.broker, SystemClock(), subject=f"test.{next(_subjects)}")
 
 
 @pytest.fixture(autouse=True)

@@ -2,6 +2,7 @@
 
 import asyncio
 import dataclasses
+import itertools
 import os
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -12,6 +13,7 @@ from typing import Any, TypeVar
 import structlog
 from sqlalchemy import Connection
 
+from broker import Broker
 from postgres_server import PostgresServer
 from tidings import schema
 from tidings.accounts import User, add_user
@@ -74,6 +76,9 @@ class Store:
 
 #: The server on which `opened` makes databases; None for files. See the fixture `every_database`.
 server: PostgresServer | None = None
+#: The broker by which `live` servers wake one another there; None for the local bus.
+broker: Broker | None = None
+_subjects = itertools.count()
 
 
 @asynccontextmanager
@@ -129,6 +134,9 @@ async def live(folder: Path, config: str, **options: Any) -> AsyncIterator[LiveS
     else:
         async with server.database() as url:
             on_server = config.replace("sqlite+aiosqlite:///tidings.db", "${TIDINGS_DATABASE}")
+            if broker is not None:
+                nats = f'nats: {{servers: ["{broker.url}"], subject: live.{next(_subjects)}}}'
+                on_server = on_server.replace("bus: {local: {}}", f"bus: {{{nats}}}")
             environ = {**os.environ, "TIDINGS_DATABASE": url}
             async with live_server(folder, on_server, environ=environ, **options) as running:
                 yield running

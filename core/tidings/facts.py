@@ -13,6 +13,10 @@ from tidings.schema import settings
 RIGHTS_CHANGED: Final = "changed:rights"
 # A registration, or the user it belongs to, came, went or changed.
 REGISTRATIONS_CHANGED: Final = "changed:registrations"
+# Somebody's devices became more.
+DEVICES_CHANGED: Final = "changed:devices"
+# A platform gave this installation an application.
+PROVISIONS_CHANGED: Final = "changed:provisions"
 
 _read = select(settings.c.value).where(settings.c.key == bindparam("key"))
 

@@ -24,6 +24,7 @@ from tidings.contracts import Clock, Principal
 from tidings.database import Insert
 from tidings.discretion import use_secrets
 from tidings.errors import Conflict, Denied, NotFound, Rejected, Unavailable
+from tidings.facts import PROVISIONS_CHANGED, increase
 from tidings.health import Health
 from tidings.schema import oauth_states, provisions, to_stored
 from tidings.sealed import PROVISION_CREDENTIALS
@@ -86,7 +87,7 @@ class Provisioning:
         return platform in self._made
 
     async def load(self) -> None:
-        """Have the connectors use what is stored; for a start.
+        """Have the connectors use what is stored; for a start, and when another node has stored something.
 
         Credentials that can't be opened or used are reported, and their platform goes without.
 
@@ -251,6 +252,7 @@ class Provisioning:
             row=sealed.row_name(platform),
         )
         values = {"credentials": text, "created_at": to_stored(now)}
+        increase(sql, PROVISIONS_CHANGED)
         upsert = Insert(provisions).values(platform=platform, **values)
         sql.execute(upsert.on_conflict_do_update(index_elements=["platform"], set_=values))
 

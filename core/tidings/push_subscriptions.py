@@ -21,6 +21,7 @@ from tidings.devices import Admitted, Device, Fate, Pushed
 from tidings.discretion import use_secrets
 from tidings.errors import NotFound, Rejected
 from tidings.event import Cursor, UserId
+from tidings.facts import DEVICES_CHANGED, increase
 from tidings.jobs import drop_jobs
 from tidings.schema import from_stored, push_subscriptions, to_stored
 from tidings.sealed import PUSH_ADDRESS
@@ -114,6 +115,7 @@ def put_subscription(
         owned = select(func.count()).select_from(_table).where(_table.c.user_id == user_id)
         if int(sql.execute(owned).scalar_one()) >= most:
             raise Rejected(f"You have {most} devices, as many as there may be. Remove one first.", status=409)
+        increase(sql, DEVICES_CHANGED)
         sql.execute(
             insert(_table).values(
                 **values,

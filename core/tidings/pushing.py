@@ -129,6 +129,17 @@ class Pushing:
         self._users = {one.user_id for one in found}
         self.look_for(self._users)
 
+    async def learn(self) -> None:
+        """Know the people who subscribed at other nodes, and push what they were not pushed meanwhile.
+
+        Raises:
+            Unavailable: The database can't be used.
+        """
+        found = await self._writer.database.read(list_subscriptions)
+        newcomers = {one.user_id for one in found} - self._users
+        self._users |= newcomers
+        self.look_for(newcomers)
+
     def look_for(self, users: set[UserId]) -> None:
         """These users may have news that can be pushed now."""
         self._pending |= users

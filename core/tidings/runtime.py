@@ -26,8 +26,7 @@ from tidings.devices import Pushes
 from tidings.durations import Rate
 from tidings.engines import configured
 from tidings.errors import ConfigError, Unavailable
-from tidings.event import Entry, UserId
-from tidings.facts import REGISTRATIONS_CHANGED, counted
+from tidings.event import Entry
 from tidings.fanout import Fanout
 from tidings.health import Health
 from tidings.jobs import Ended, Job, request_jobs
@@ -39,6 +38,7 @@ from tidings.metrics import Metrics
 from tidings.migrate import ensure_schema
 from tidings.nodekeys import compare_keys, note_keys
 from tidings.origins import Origins
+from tidings.others import watch_others
 from tidings.outbound import Outbound
 from tidings.plugins import Loaded, LoadedPlugin, collect
 from tidings.pulling import PULL, Pulling
@@ -47,14 +47,12 @@ from tidings.pushing import Pushing
 from tidings.ratelimit import Limiter, RequestLimits
 from tidings.registrations import Target, find_addressed, find_targets
 from tidings.retention import Policy, Retention
-from tidings.rights import RightsWatch
 from tidings.scheduler import Scheduler
 from tidings.schema import to_stored
 from tidings.sealed import secrets_exist
 from tidings.serverlock import ServerLock
 from tidings.services import Services
 from tidings.supervisor import keep_running
-from tidings.tickets import TicketPrincipal, extend_tickets
 from tidings.upkeep import Ground
 from tidings.upkeep import build as build_upkeep
 from tidings.vault import Vault
@@ -64,7 +62,6 @@ from tidings.writer import Writer
 
 _LOOK_SECONDS = 1.0
 _REST_LOOKS = 5  # jobs that other processes ask for are in less of a hurry than rights that they end
-_TICKET_SECONDS = 60.0
 _RETENTION_SECONDS = 3600.0
 _LONGEST_CUT_SECONDS = 6 * 3600.0
 _RETENTION = JobRequest("retention", "all")
@@ -378,7 +375,7 @@ async def _start(services: Services, group: anyio.abc.TaskGroup, look_seconds: f
     tasks: dict[str, Callable[[], Awaitable[None]]] = {
         "fanout": services.fanout.run,
         "jobs": services.scheduler.run,
-        "rights": partial(_watch_rights, services, look_seconds),
+        "rights": partial(watch_others, services, look_seconds),
         "checkpoint": partial(_checkpoint, services, look_seconds),
         **services.upkeep.tasks(),
         **({} if services.pushing is None else {"push": services.pushing.run}),
@@ -405,42 +402,3 @@ async def _checkpoint(services: Services, every_seconds: float) -> None:
         await services.clock.sleep(every_seconds)
         with suppress(Unavailable):  # the writer says so; the log grows until the disk is back
             await services.database.checkpoint()
-
-
-async def _watch_rights(services: Services, every_seconds: float) -> None:
-    """Close what lives by ended rights, keep the tickets of open streams, and notice changed registrations.
-
-    Other processes make such changes too (the CLI beside the server), so this looks again and again.
-    """
-    watch = RightsWatch(services.database, services.clock)
-    changes: int | None = None
-    watching: set[UserId] = set()
-    tickets: dict[bytes, TicketPrincipal] = {}
-    extended_at = services.clock.monotonic()
-    while True:
-        await services.clock.sleep(every_seconds)
-        connected = [subscription.principal for subscription in services.fanout.subscriptions()]
-        before, watched = tickets, watching
-        watching = {one.user_id for one in connected}
-        tickets = {one.ticket_hash: one for one in connected if isinstance(one, TicketPrincipal)}
-        now = services.clock.monotonic()
-        due = now - extended_at >= _TICKET_SECONDS
-        extend = [one for key, one in before.items() if due or key not in tickets]
-        try:
-            if ended := await watch.ended(connected):
-                await services.fanout.end(ended)
-            changed = await services.database.read(
-                lambda connection: counted(connection, REGISTRATIONS_CHANGED)
-            )
-            if changed != changes:
-                services.webhooks.forget_targets()
-                changes = changed
-            if newcomers := sorted(watching - watched):
-                await services.upkeep.welcome(newcomers)
-            if extend:
-                at = services.clock.now()
-                await services.writer.run_unit(partial(extend_tickets, principals=extend, now=at))
-            if due:
-                extended_at = now
-        except Unavailable:
-            tickets = before | tickets  # what could not be extended now is extended when the database is back

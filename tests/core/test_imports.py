@@ -116,6 +116,7 @@ LAYERS = [
     {"monitor", "leaving", "copying"},
     {"upkeep", "pulling", "wishes"},
     {"services"},
+    {"others"},
     {"api", "app", "bootstrap", "runtime"},
     {"outbox"},
     {"protocol", "websocketprotocol"},

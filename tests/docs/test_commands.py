@@ -14,7 +14,11 @@ from tidings.config import load
 
 COMMAND = re.compile(r"(?:^|[\s(=/])\.venv/bin/tidings( [^\n|)#;&>]*)")
 SPAN = re.compile(r"(?:\.venv/bin/)?tidings ([^|…]+)")
-ENVIRON = {"TIDINGS_JWT_SECRET": "s" * 32, "TIDINGS_SCRAPE_TOKEN": "scrape"}
+ENVIRON = {
+    "TIDINGS_JWT_SECRET": "s" * 32,
+    "TIDINGS_SCRAPE_TOKEN": "scrape",
+    "TIDINGS_DATABASE": "postgresql+asyncpg://tidings:a-password@db.example.org/tidings",
+}
 
 
 def typed(text: str) -> Iterator[tuple[str, bool]]:

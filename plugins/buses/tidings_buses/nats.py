@@ -9,21 +9,18 @@ from __future__ import annotations
 import asyncio
 import random
 from collections import deque
-from collections.abc import AsyncGenerator, Iterable, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from typing import Final
 
 import anyio
 from nats.aio.subscription import Subscription
 
-from tidings.context import Context
 from tidings.contracts import Arrival, Bus, Clock, Glance, Notice, Outage, Question, WakeUp
 from tidings.errors import Unavailable
 from tidings.event import UserId
-from tidings.hooks import Plugin, hookimpl
 from tidings_buses.connection import Connection
 from tidings_buses.dialling import Dialler
 from tidings_buses.mailbox import Mailbox
-from tidings_buses.settings import NatsOptions
 from tidings_buses.wire import Received, encode, wake_up
 
 _USERS_PER_TURN: Final = 200  # then others get the loop, and the broker has its say
@@ -224,15 +221,3 @@ class NatsBus(Bus):
                 self._users[user_id] = None
             if number % _USERS_PER_TURN == 0:
                 await asyncio.sleep(0)
-
-
-class NatsBusPlugin(Plugin):
-    """Offers the bus `nats`."""
-
-    options_model = NatsOptions
-
-    @hookimpl
-    def tidings_buses(self, context: Context) -> Iterable[Bus]:
-        """The one bus."""
-        assert isinstance(self.options, NatsOptions)
-        return [NatsBus(Dialler(self.options, name="tidings"), context.clock)]

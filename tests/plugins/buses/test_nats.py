@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import signal
+import subprocess
+import sys
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -282,3 +284,12 @@ def test_certificates_that_are_none_are_refused_and_not_shown() -> None:
     with pytest.raises(ConfigError, match=r"plugins\.bus\.nats\.tls") as refused:
         Dialler(options, "test")
     assert "planted" not in str(refused.value)
+
+
+def test_without_its_driver_the_bus_says_what_to_install(tmp_path: Path) -> None:
+    (tmp_path / "config.yaml").write_text("plugins: {bus: {nats: {}}}")
+    code = "import sys; sys.modules['nats'] = None; import tidings.cli; tidings.cli.main()"
+    command = [sys.executable, "-c", code, "--config", str(tmp_path / "config.yaml"), "check"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert "plugins.bus.nats: its driver is missing. Run: pip install 'tidings[cluster]'." in done.stderr
