@@ -135,4 +135,5 @@ class BusSuite(PluginSuite):
                 fail(f"{_FLOOD} wake-ups that nobody takes are not published.")
             finally:
                 first.cancel()
+                await asyncio.wait([first])
                 await arrivals.aclose()
