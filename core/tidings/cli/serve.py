@@ -22,6 +22,7 @@ from tidings.runtime import running
 from tidings.server import HttpServer, allow_many_connections, bind, settle_process
 from tidings.serverlock import ServerLock
 from tidings.services import Services
+from tidings.watchdog import Watchdog
 
 
 @click.command(
@@ -63,7 +64,10 @@ def command(installation: Installation, host: str | None, port: int | None) -> N
 async def _serve(
     settings: Settings, loaded: Loaded, log: FilteringBoundLogger, listening: socket.socket, invocation: str
 ) -> None:
-    async with running(settings, loaded, log) as services:
+    async with (
+        running(settings, loaded, log) as services,
+        Watchdog(loaded.plugins, services.health, log).watching(),
+    ):
         token = await first_start(services)
         text = await _welcome(services, token, invocation)
 
