@@ -116,6 +116,7 @@ LAYERS = [
     {"monitor", "leaving", "copying"},
     {"upkeep", "pulling", "wishes", "watchdog"},
     {"services"},
+    {"tracing"},
     {"api", "app", "bootstrap", "runtime"},
     {"outbox"},
     {"protocol", "websocketprotocol"},
