@@ -42,6 +42,10 @@ soak-nodes: .venv/.ok     ## three nodes under load, killed one after another; t
 docs: .venv/.ok           ## rewrite docs/reference from the code
 	$(VPY) docs/generate.py
 
+site: .venv/.ok           ## the documentation as a site in build/site, every warning an error
+	.venv/bin/sphinx-build -q -n -W --keep-going -c docs -b html -d build/doctrees . build/site
+	echo '<!doctype html><meta http-equiv="refresh" content="0; url=docs/index.html">' > build/site/index.html
+
 lock: .venv/.ok           ## pin and hash the dependencies again
 	$(VPY) -m pip install -q uv
 	$(VPY) -m uv pip compile -q --universal --python-version 3.11 --extra dev --extra cluster --generate-hashes \
@@ -52,4 +56,4 @@ help:                     ## list these targets
 
 export PY
 FORCE:
-.PHONY: setup run test test-plugins lint soak soak-nodes docs lock help FORCE
+.PHONY: setup run test test-plugins lint soak soak-nodes docs site lock help FORCE

@@ -14,6 +14,7 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from tidings.bus import Arrival, Glance, Outage, Question
     from tidings.config import Duration, Rate, Secret, Section, Size
     from tidings.context import Context
     from tidings.contracts import (
@@ -79,6 +80,7 @@ if TYPE_CHECKING:
     from tidings.hooks import API_VERSION, Options, Plugin, ServerAddress, hookimpl
 
 _HOMES = {
+    "bus": "Arrival Glance Outage Question",
     "config": "Duration Rate Secret Section Size",
     "context": "Context",
     "contracts": "Account Answer Api Appended Asked Budget Bus Checkpoint Clock Connector Connects Extra Follows "
@@ -100,6 +102,7 @@ __all__ = [
     "Answer",
     "Api",
     "Appended",
+    "Arrival",
     "Asked",
     "AuthExpired",
     "Budget",
@@ -119,6 +122,7 @@ __all__ = [
     "Fate",
     "Follows",
     "Gap",
+    "Glance",
     "Greeted",
     "Greets",
     "Hint",
@@ -132,6 +136,7 @@ __all__ = [
     "OAuth",
     "OAuthClient",
     "Options",
+    "Outage",
     "Page",
     "Parsed",
     "Pause",
@@ -142,6 +147,7 @@ __all__ = [
     "Principal",
     "Pushed",
     "Pushes",
+    "Question",
     "Rate",
     "Receives",
     "Recovers",

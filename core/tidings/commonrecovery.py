@@ -30,6 +30,7 @@ from tidings.connecting import Api
 from tidings.connections import Connection, change_monitor, find_connection, note_events
 from tidings.connectors import Receives
 from tidings.contracts import Appended, Clock, Item, Journal, Parsed
+from tidings.defects import parsed_by
 from tidings.discretion import redact
 from tidings.durations import format_duration
 from tidings.errors import NotFound, Rejected, Unavailable
@@ -186,7 +187,7 @@ class _Run:
             await self._tell_gap(told, reason, f"common:{line.delivery_id}")
             return
         try:
-            parsed = self._receives.parse(request_)
+            parsed = parsed_by(self._receives, request_)
         except Rejected as error:  # as it would have been refused on arrival
             self._to.log.info("recovery_refused", reason=str(error), **fields)
             await self._append(unread, line)

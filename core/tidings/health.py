@@ -7,6 +7,7 @@ from datetime import datetime
 
 from structlog.typing import FilteringBoundLogger
 
+from tidings.blame import Blame
 from tidings.contracts import Clock
 from tidings.discretion import redact
 
@@ -28,6 +29,22 @@ class Component:
     _log: FilteringBoundLogger
     reason: str = ""
     failures: int = 0
+    _blame: Blame = dataclasses.field(default_factory=Blame)
+
+    def told(self, error: BaseException) -> str:
+        """What a plugin raised, with its name and the line."""
+        return redact(self._blame.told(error, self.name))
+
+    def fails(self, error: BaseException, doing: str = "") -> str:
+        """Report what a plugin raised; returns it as it is told.
+
+        Args:
+            error: What was raised.
+            doing: What it was to do: `reading a delivery`.
+        """
+        reason = self.told(error)
+        self.down(f"{reason} while {doing}" if doing else reason)
+        return reason
 
     def down(self, reason: str) -> None:
         """Report a failure. Logged if it was up, or if the reason is another one."""
@@ -49,7 +66,8 @@ class Component:
 class Health:
     """All components of one server."""
 
-    def __init__(self, clock: Clock, log: FilteringBoundLogger) -> None:
+    def __init__(self, clock: Clock, log: FilteringBoundLogger, blame: Blame | None = None) -> None:
+        self._blame = blame or Blame()
         self._clock = clock
         self._log = log
         self._components: dict[str, Component] = {}
@@ -58,7 +76,9 @@ class Health:
     def component(self, name: str) -> Component:
         """The component of that name, up until it says otherwise."""
         if name not in self._components:
-            self._components[name] = Component(name, self._clock.now(), self._clock, self._log)
+            self._components[name] = Component(
+                name, self._clock.now(), self._clock, self._log, _blame=self._blame
+            )
         return self._components[name]
 
     @property

@@ -19,6 +19,7 @@ import pluggy
 
 from tidings.choices import KINDS, Kind, PluginChoice
 from tidings.context import Context
+from tidings.defects import Defect
 from tidings.errors import ConfigError, PluginError
 from tidings.hooks import API_VERSION, HookSpecs, Options, Plugin, ServerAddress
 from tidings.secret import held_secrets, scrub, written_secrets
@@ -79,6 +80,7 @@ class LoadedPlugin:
     distribution: str
     options: Options = dataclasses.field(repr=False)
     plugin: Plugin
+    tracker: str = ""  # as the distribution says
 
     @property
     def kind(self) -> str:
@@ -98,7 +100,7 @@ class LoadedPlugin:
     @property
     def bugs(self) -> str:
         """Where to report its defects, or ""."""
-        return self.plugin.bugs
+        return self.plugin.bugs or self.tracker
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -204,7 +206,7 @@ def _option_defaults(loaded: Loaded, settings: Settings) -> Mapping[str, Mapping
 def _checked_options(result: object) -> Mapping[str, Mapping[str, Any]]:
     if isinstance(result, Mapping) and all(isinstance(options, Mapping) for options in result.values()):
         return result
-    raise _DefectError(
+    raise Defect(
         f"tidings_option_defaults returned {_named(result)}, not options by plugin. "
         'Return a mapping such as {"connector/github": {"client_id": "…"}}.'
     )
@@ -241,10 +243,6 @@ def collect(
     return offers
 
 
-class _DefectError(Exception):
-    """A plugin breaks a rule; the text says which, and what to do."""
-
-
 class _Loader:
     """Loads one plugin after the other and notes what goes wrong."""
 
@@ -259,10 +257,10 @@ class _Loader:
         if point is None:
             return
         secrets: list[str] = []
-        bugs = ""
+        bugs = tracker = _tracker(point)
         try:
             plugin_class = _plugin_class(point)
-            bugs, model = plugin_class.bugs, plugin_class.options_model
+            bugs, model = plugin_class.bugs or tracker, plugin_class.options_model
             secrets += written_secrets(model, choice.options)
             options, problems = validate(model, choice.document, choice.path, choice.options)
             self.problems += problems
@@ -278,7 +276,7 @@ class _Loader:
             if choice.required:
                 self.problems.append(_fatal(choice, failure))
             return
-        self.loaded.plugins.append(LoadedPlugin(choice, _distribution(point), options, plugin))
+        self.loaded.plugins.append(LoadedPlugin(choice, _distribution(point), options, plugin, tracker))
 
     def _find(self, choice: PluginChoice) -> EntryPoint | None:
         kind = choice.kind
@@ -307,15 +305,15 @@ class _Loader:
             marked = manager.parse_hookimpl_opts(plugin, name)
             hook = (marked and marked["specname"]) or name
             if marked is not None and hook not in hooks and not marked["optionalhook"]:
-                raise _DefectError(f"implements {hook}, but there is no such hook.{near(hook, hooks)}")
+                raise Defect(f"implements {hook}, but there is no such hook.{near(hook, hooks)}")
             if marked is None and name in hooks:
-                raise _DefectError(f"has {name} without @hookimpl, so it would never be called. Decorate it.")
+                raise Defect(f"has {name} without @hookimpl, so it would never be called. Decorate it.")
         try:
             manager.register(plugin, name=key)
         except pluggy.PluginValidationError as error:
             if manager.has_plugin(key):  # pluggy 1.6 leaves it half registered
                 manager.unregister(name=key)
-            raise _DefectError(" ".join(str(error).split())) from error
+            raise Defect(" ".join(str(error).split())) from error
 
 
 def _plugin_class(point: EntryPoint) -> type[Plugin]:
@@ -323,30 +321,26 @@ def _plugin_class(point: EntryPoint) -> type[Plugin]:
     try:
         module_name, attribute = point.module, point.attr
     except (AttributeError, AssertionError):  # how importlib.metadata tells of it, by version
-        raise _DefectError(f"its entry point {point.value!r} is malformed. Write module:Class.") from None
+        raise Defect(f"its entry point {point.value!r} is malformed. Write module:Class.") from None
     try:
         found: object = importlib.import_module(module_name)
     except ModuleNotFoundError as error:
         if error.name is None or not f"{module_name}.".startswith(f"{error.name}."):
             raise  # the module is there; something that it imports isn't
-        raise _DefectError(
-            f"its module {module_name} is missing. Install {_distribution(point)} again."
-        ) from None
+        raise Defect(f"its module {module_name} is missing. Install {_distribution(point)} again.") from None
     for part in attribute.split("."):
         found = getattr(found, part, None)
     if not (isinstance(found, type) and issubclass(found, Plugin)):
-        raise _DefectError(
-            f"{point.value} is not a subclass of tidings.hooks.Plugin. Name one in the entry point."
-        )
+        raise Defect(f"{point.value} is not a subclass of tidings.hooks.Plugin. Name one in the entry point.")
     if found.api_version not in SUPPORTED_API_VERSIONS:
         older = isinstance(found.api_version, int) and found.api_version < min(SUPPORTED_API_VERSIONS)
         supported = ", ".join(map(str, sorted(SUPPORTED_API_VERSIONS)))
-        raise _DefectError(
+        raise Defect(
             f"it was written for plugin API {found.api_version}; this tidings supports {supported}. "
             f"Upgrade {_distribution(point) if older else 'tidings'}."
         )
     if not (isinstance(found.options_model, type) and issubclass(found.options_model, Options)):
-        raise _DefectError(
+        raise Defect(
             f"options_model of {point.value} is not a subclass of tidings.hooks.Options. Make it one."
         )
     return found
@@ -356,15 +350,15 @@ def _checked(result: object, hook_name: str, contract: type[Offer]) -> list[Offe
     """What a hook returned, if all of it fulfils the contract."""
     if isinstance(result, CoroutineType):
         result.close()
-        raise _DefectError(f"{hook_name} is async, but hooks only register. Write a plain def.")
+        raise Defect(f"{hook_name} is async, but hooks only register. Write a plain def.")
     if isinstance(result, str | bytes) or not isinstance(result, Iterable):
-        raise _DefectError(
+        raise Defect(
             f"{hook_name} returned {_named(result)}, not a list of {contract.__name__}. Return a list."
         )
     offers = list(result)
     for offer in offers:
         if not isinstance(offer, contract):
-            raise _DefectError(
+            raise Defect(
                 f"{hook_name} returned {_named(offer)} in its list, which is not a {contract.__name__}. "
                 f"Derive its class from tidings.contracts.{contract.__name__}."
             )
@@ -377,7 +371,7 @@ def _named(value: object) -> str:
 
 def _take_out(loaded: Loaded, plugin: LoadedPlugin, error: BaseException, hook_name: str) -> None:
     reason, trace = _describe(error, type(plugin.plugin).__module__, list(held_secrets(plugin.options)))
-    if not isinstance(error, _DefectError):
+    if not isinstance(error, Defect):
         reason = f"{hook_name} raised {reason}"
     failure = PluginFailure(plugin.key, plugin.distribution, reason, trace, plugin.bugs)
     loaded.plugins.remove(plugin)
@@ -389,7 +383,7 @@ def _take_out(loaded: Loaded, plugin: LoadedPlugin, error: BaseException, hook_n
 
 def _describe(error: BaseException, module: str, secrets: list[str]) -> tuple[str, str]:
     """What happened, in one line that ends with the place in the plugin's code; and the traceback."""
-    if isinstance(error, _DefectError):
+    if isinstance(error, Defect):
         return scrub(str(error), secrets), ""
     package = re.split(r"[.:]", module, maxsplit=1)[0]
     own = [
@@ -409,6 +403,15 @@ def _fatal(choice: PluginChoice, failure: PluginFailure) -> Problem:
 
 def _distribution(point: EntryPoint) -> str:
     return f"{point.dist.name} {point.dist.version}" if point.dist else "an unknown distribution"
+
+
+def _tracker(point: EntryPoint) -> str:
+    """Where the distribution says that its defects are reported."""
+    urls = (
+        [one.partition(", ") for one in point.dist.metadata.json.get("project_url", ())] if point.dist else []
+    )
+    wanted = ("issues", "bug tracker", "bug reports", "issue tracker", "tracker")
+    return next((url for label, _, url in urls if label.strip().lower() in wanted), "")
 
 
 def _summary(point: EntryPoint) -> str:

@@ -19,6 +19,7 @@ from tidings.connections import change_monitor, find_connection, note_events
 from tidings.connectors import LoggedDelivery, Receives, Recovers
 from tidings.contracts import Clock, DeliveryKey, Item, Journal
 from tidings.database import Database
+from tidings.defects import parsed_by
 from tidings.discretion import redact
 from tidings.durations import format_duration
 from tidings.errors import AuthExpired, NotFound, Rejected, Unavailable
@@ -201,7 +202,7 @@ class _Run:
             await self._append((gap,), DeliveryKey(row.id, line.delivery_id))
             return
         try:
-            parsed = self._receives.parse(request_)
+            parsed = parsed_by(self._receives, request_)
         except Rejected as error:  # as it would have been refused on arrival
             self._to.log.info("recovery_refused", reason=str(error), **fields)
             await self._append((), DeliveryKey(row.id, line.delivery_id))

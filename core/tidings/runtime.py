@@ -17,6 +17,7 @@ from structlog.typing import FilteringBoundLogger
 
 from tidings.access import Gate
 from tidings.arrivals import Arrivals
+from tidings.blame import Blame
 from tidings.clock import SystemClock
 from tidings.config import Settings
 from tidings.context import Context
@@ -167,7 +168,7 @@ async def _assemble(
     random: Random,
     look_seconds: float,
 ) -> Services:
-    metrics, health = Metrics(), Health(clock, log)
+    metrics, health = Metrics(), Health(clock, log, Blame(loaded.plugins))
     writer = Writer(database, health.component("database"), clock.monotonic)
     vault = await open_vault(settings, database)
     key_sets = KeySets(http, clock)
@@ -185,9 +186,8 @@ async def _assemble(
     fanout.use(offers.bus)
     for failure in loaded.failures:
         health.component(failure.key).down(failure.reason)
-        log.error(
-            "plugin_failed", plugin=failure.key, reason=failure.reason, distribution=failure.distribution
-        )
+        about = {"distribution": failure.distribution, "report_at": failure.bugs}
+        log.error("plugin_failed", plugin=failure.key, reason=failure.reason, **about)
     upkeep = build_upkeep(ground, offers.connectors, offers.strategies)
     return Services(
         settings=settings,

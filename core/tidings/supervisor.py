@@ -32,8 +32,8 @@ async def keep_running(
             if clock.monotonic() - started > _LONGEST_RESTART_SECONDS:
                 wait_seconds = _RESTART_SECONDS
             if not component.reason:
-                log.error("task_failed", task=component.name, exc_info=error)
-            component.down(f"{type(error).__name__}: {error}")
+                log.error("task_failed", task=component.name, reason=component.told(error), exc_info=error)
+            component.fails(error)
             recovery.cancel()
             await clock.sleep(wait_seconds)
             wait_seconds = min(wait_seconds * 2, _LONGEST_RESTART_SECONDS)

@@ -19,6 +19,7 @@ from tidings.connections import CONNECTED, list_connections
 from tidings.connectors import Connector, Polls
 from tidings.consent import Consent
 from tidings.contracts import Clock, JobRequest, Strategy
+from tidings.errors import TidingsError
 from tidings.event import UserId
 from tidings.fanout import Fanout
 from tidings.health import Health
@@ -71,6 +72,7 @@ class Upkeep:
     arrivals: Arrivals
     monitor: Monitor
     leaving: Leaving
+    health: Health
 
     def handle(self, scheduler: Scheduler) -> None:
         """Name the handlers of their jobs."""
@@ -155,9 +157,15 @@ class Upkeep:
             started = self.clock.monotonic()
             try:
                 ended = await handler(job)
-            except Exception as error:
+            except TidingsError as error:
                 self._note(job, "failed", str(error) or type(error).__name__, started)
                 raise
+            except Exception as error:
+                reason = self.health.component(f"connector/{job.platform}").fails(error)
+                self._note(job, "failed", reason, started)
+                raise
+            if job.kind == SYNC:
+                self.health.component(f"connector/{job.platform}").up()
             self._note(job, "done", "", started)
             return ended
 
@@ -233,6 +241,7 @@ def build(ground: Ground, connectors: Sequence[Connector], strategies: Sequence[
         reach=Reach(platforms, writer, clock, log),
         arrivals=arrivals,
         monitor=Monitor(platforms, strategies, writer, clock, log, public_url=public_url),
+        health=ground.health,
         leaving=Leaving(platforms, hooking, writer, vault, http, clock, log),
     )
 

@@ -22,6 +22,7 @@ from tidings.contracts import (
     Reply,
     WebhookRequest,
 )
+from tidings.defects import parsed_by
 from tidings.discretion import begin_discretion, redact, use_secrets
 from tidings.errors import NotFound, Rejected, Unavailable, UnknownKey
 from tidings.event import UserId, encode_json
@@ -169,11 +170,9 @@ class Webhooks:
             self._use_keys(platform, ref)
             status, outcome = 500, "failed"
             answer = {"error": {"code": "internal", "message": "Something went wrong here; the log has it."}}
-            self._log.error("delivery_failed", exc_info=error, **fields)
+            reason = self._health.component(f"connector/{platform}").fails(error, "reading a delivery")
+            self._log.error("delivery_failed", exc_info=error, reason=reason, **fields)
             self._failed(platform, fields)
-            self._health.component(f"connector/{platform}").down(
-                f"{type(error).__name__} while reading a delivery"
-            )
         await _respond(scope, send, status, answer, headers, reply)
         seconds = self._clock.monotonic() - started
         if platform not in self._receivers:
@@ -202,7 +201,7 @@ class Webhooks:
         fields["registration"] = target.registration_id
         if target.connection_id:
             fields["connection"] = target.connection_id
-        parsed = connector.parse(request)
+        parsed = parsed_by(connector, request)
         self._health.component(f"connector/{platform}").up()
         fields["kind"] = parsed.kind
         fields["delivery"] = parsed.delivery_id
@@ -259,7 +258,7 @@ class Webhooks:
     ) -> tuple[dict[str, Any], Reply | None]:
         """Take a delivery to the platform's common address, for all whom it names; it may be nobody."""
         await self._verify(connector, request, ())
-        parsed = connector.parse(request)
+        parsed = parsed_by(connector, request)
         return await self._take_parsed(platform, parsed, fields), parsed.answer
 
     async def take_pulled(self, platform: str, request: WebhookRequest) -> None:
@@ -269,7 +268,7 @@ class Webhooks:
             Rejected: It can't be read; it would be refused again.
             Unavailable: Not stored; fetch it again.
         """
-        parsed = self._receivers[platform].parse(request)
+        parsed = parsed_by(self._receivers[platform], request)
         fields: dict[str, Any] = {"platform": platform}
         answer = await self._take_parsed(platform, parsed, fields)
         outcome = "repeated" if answer["duplicate"] else "stored"

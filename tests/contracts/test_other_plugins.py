@@ -8,10 +8,9 @@ from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from importlib.metadata import entry_points
 from pathlib import Path
+from typing import Any
 
-import pytest
-
-from broker import Broker
+from broker import broker_in
 from browser_keys import BrowserKeys
 from nats_accounts import accounts
 from stores import opened
@@ -31,12 +30,14 @@ from tidings.testing import (
     StrategySuite,
     StreamingSuite,
 )
-from tidings.testing.bench import Bench
+from tidings.testing.bench import Bench, offered
 from tidings.testing.readers import Listener, listening_by_sse, listening_by_websocket
 from tidings.testing.server import LiveServer
 from tidings_transports.webpush.sending import Sender
 from tidings_transports.webpush.services import Endpoint, Service, Services
 from tidings_transports.webpush.transport import Delivery, WebPush
+
+SECRET = "planted-0123456789-planted"
 
 
 class TestWebhook(StrategySuite):
@@ -100,14 +101,20 @@ class TestLocalBus(BusSuite):
     plugin = "bus/local"
 
 
-class TestNatsBus(BusSuite):
+class TestNats(BusSuite):
     plugin = "bus/nats"
-    alternatives = ({"token": "a-token-of-the-suite"}, {"credentials": accounts()[1]})
+    options = {"token": SECRET}
+    alternatives = ({"user": "ann", "password": SECRET}, {"credentials": accounts()[1]})
 
-    @pytest.fixture(autouse=True)
-    def _beside_a_broker(self, broker: Broker, monkeypatch: pytest.MonkeyPatch) -> None:
-        options = {"servers": [broker.url], "user": "me", "password": "a-password-of-the-suite"}
-        monkeypatch.setattr(type(self), "options", options)
+    @contextmanager
+    def offered(self) -> Iterator[tuple[Any, Bench]]:
+        """At a broker of its own."""
+        with (
+            tempfile.TemporaryDirectory() as folder,
+            broker_in(Path(folder)) as broker,
+            offered(self.plugin, {**self.options, "servers": [broker.url]}) as found,
+        ):
+            yield found
 
 
 class TestDashboard(ExtraSuite):

@@ -22,6 +22,8 @@ from tidings.runtime import running
 from tidings.server import HttpServer, allow_many_connections, bind, settle_process
 from tidings.serverlock import ServerLock
 from tidings.services import Services
+from tidings.tracing import TOPICS, Trace
+from tidings.watchdog import Watchdog
 
 
 @click.command(
@@ -37,8 +39,14 @@ from tidings.services import Services
 @click.option(
     "--port", type=click.IntRange(0, 65535), help="The port, instead of server.port; 0 takes any free one."
 )
+@click.option(
+    "--trace",
+    metavar="TOPICS",
+    default="",
+    help="Log every call of a plugin, every step of an event, or both: plugins,events.",
+)
 @click.pass_obj
-def command(installation: Installation, host: str | None, port: int | None) -> None:
+def command(installation: Installation, host: str | None, port: int | None, trace: str) -> None:
     """Start the server. It runs until Ctrl-C or SIGTERM.
 
     The first start creates the database, its keys and a user `me`, and prints a login link. What is printed
@@ -50,20 +58,35 @@ def command(installation: Installation, host: str | None, port: int | None) -> N
         lock = ServerLock(settings.database_path)
         lock.acquire()
         lock.release()
+    topics = [topic.strip() for topic in trace.split(",") if topic.strip()]
+    unknown = sorted(set(topics) - set(TOPICS))
+    if unknown:
+        raise click.BadParameter(f"there is no {', '.join(unknown)}. Known: {', '.join(TOPICS)}.")
     loaded = load_plugins(settings)
     log = logs.configure(format=settings.log.format, level=settings.log.level)
+    tracing = Trace(topics, log)
+    tracing.hooks(loaded)
     for warning in advice(settings, loaded):
         log.warning("configuration", advice=warning)
     allow_many_connections()
     with contextlib.closing(bind(settings)) as listening:
         settings = settings.listening_on(port=listening.getsockname()[1])
-        uvloop.run(_serve(settings, loaded, log, listening, installation.invocation))
+        uvloop.run(_serve(settings, loaded, log, tracing, listening, installation.invocation))
 
 
 async def _serve(
-    settings: Settings, loaded: Loaded, log: FilteringBoundLogger, listening: socket.socket, invocation: str
+    settings: Settings,
+    loaded: Loaded,
+    log: FilteringBoundLogger,
+    tracing: Trace,
+    listening: socket.socket,
+    invocation: str,
 ) -> None:
-    async with running(settings, loaded, log) as services:
+    async with (
+        running(settings, loaded, log) as services,
+        Watchdog(loaded.plugins, services.health, log).watching(),
+    ):
+        tracing.server(services)
         token = await first_start(services)
         text = await _welcome(services, token, invocation)
 
