@@ -71,10 +71,16 @@ async def test_nothing_is_read_until_it_is_said_to_be(shared_server: LiveServer)
     await reader.append(5)
     assert (await reader.ask("/api/reading"))["unread"] == 5
     third = (await reader.cursors())[2]
-    assert await reader.ask("/api/reading", {"cursor": third}) == {"cursor": third, "unread": 2}
-    assert await reader.ask("/api/reading") == {"cursor": third, "unread": 2}
+    fifth = (await reader.cursors())[4]
+    assert await reader.ask("/api/reading", {"cursor": third}) == {
+        "cursor": third,
+        "unread": 2,
+        "head": fifth,
+    }
+    assert await reader.ask("/api/reading") == {"cursor": third, "unread": 2, "head": fifth}
     await reader.append(1)
-    assert await reader.ask("/api/reading") == {"cursor": third, "unread": 3}
+    sixth = (await reader.cursors())[5]
+    assert await reader.ask("/api/reading") == {"cursor": third, "unread": 3, "head": sixth}
 
 
 async def test_what_was_read_stays_read_whatever_comes_late_or_of_elsewhere(
@@ -86,10 +92,15 @@ async def test_what_was_read_stays_read_whatever_comes_late_or_of_elsewhere(
     await reader.ask("/api/reading", {"cursor": second})
     epoch = second.partition("-")[0]
     for other in (first, second, "0", f"{epoch}-4", f"{epoch}x-3"):
-        assert await reader.ask("/api/reading", {"cursor": other}) == {"cursor": second, "unread": 1}
+        told = await reader.ask("/api/reading", {"cursor": other})
+        assert told == {"cursor": second, "unread": 1, "head": third}
     refused = await reader.ask("/api/reading", {"cursor": "no cursor"}, status=400)
     assert refused["error"]["code"] == "invalid_cursor"
-    assert await reader.ask("/api/reading", {"cursor": third}) == {"cursor": third, "unread": 0}
+    assert await reader.ask("/api/reading", {"cursor": third}) == {
+        "cursor": third,
+        "unread": 0,
+        "head": third,
+    }
 
 
 async def test_what_retention_has_cut_is_not_unread(tmp_path: Path) -> None:
@@ -117,6 +128,7 @@ async def test_the_other_pages_and_programs_are_told_and_nobody_else(
         told = [await mine.event() for _ in range(2)]
         assert [(one.kind, one.name, one.cursor) for one in told] == [("notice", "connection_status", "")] * 2
         assert [(one.data["cursor"], one.data["unread"]) for one in told] == [(first, 1), (second, 0)]
+        assert {one.data["head"] for one in told} == {second}
         assert {(one.data["type"], one.data["platform"]) for one in told} == {
             ("org.tidings.reading", "tidings")
         }
@@ -144,7 +156,7 @@ async def test_the_journal_can_be_read_backwards(shared_server: LiveServer) -> N
     cursors = await reader.cursors()
     page = await reader.ask("/api/events?last=3")
     found: list[str] = []
-    while page["events"]:
+    while page["events"] and len(found) <= len(cursors):
         found[:0] = [event["cursor"] for event in page["events"]]
         page = await reader.ask(f"/api/events?before={found[0]}&limit=2")
     assert found == cursors
