@@ -9,15 +9,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from transports import TRANSPORTS
 
+import stores
 import tidings
 from tidings.accounts import User
 from tidings.contracts import Item
 from tidings.event import Event
 from tidings.retention import Policy, Retention
 from tidings.testing.clock import FakeClock
-from tidings.testing.server import LiveServer, live_server
+from tidings.testing.readers import TRANSPORTS
+from tidings.testing.server import CONFIG, LiveServer
 
 _numbers = itertools.count()
 NOON = datetime(2026, 3, 1, 12, 0, 0, tzinfo=UTC)
@@ -103,8 +104,9 @@ async def test_what_was_read_stays_read_whatever_comes_late_or_of_elsewhere(
     }
 
 
+@pytest.mark.usefixtures("every_database")
 async def test_what_retention_has_cut_is_not_unread(tmp_path: Path) -> None:
-    async with live_server(tmp_path) as server:
+    async with stores.live(tmp_path, CONFIG) as server:
         reader = await Reader.at(server)
         await reader.append(5)
         services = server.services
@@ -136,11 +138,12 @@ async def test_the_other_pages_and_programs_are_told_and_nobody_else(
         assert (await theirs.event()).kind == "event"
 
 
+@pytest.mark.usefixtures("every_database")
 async def test_what_is_there_when_positions_come_into_being_counts_as_read(tmp_path: Path) -> None:
     # The migration's own statement, on tables as they were before it.
     source = (Path(tidings.__file__).parent / "migrations" / "versions" / "0006_readings.py").read_text()
     (statement,) = re.findall(r'"(INSERT INTO readings [^"]+)"', source)
-    async with live_server(tmp_path) as server:
+    async with stores.live(tmp_path, CONFIG) as server:
         reader = await Reader.at(server)
         await reader.append(4)
         await server.services.writer.run_unit(lambda sql: sql.exec_driver_sql(statement).rowcount)
@@ -166,8 +169,9 @@ async def test_the_journal_can_be_read_backwards(shared_server: LiveServer) -> N
     assert (await reader.ask(f"/api/events?after={page['next']}"))["events"][0]["cursor"] == cursors[4]
 
 
+@pytest.mark.usefixtures("every_database")
 async def test_nothing_lies_before_the_beginning_nor_before_another_journal(tmp_path: Path) -> None:
-    async with live_server(tmp_path) as server:
+    async with stores.live(tmp_path, CONFIG) as server:
         reader = await Reader.at(server)
         await reader.append(5)
         cursors = await reader.cursors()
@@ -186,9 +190,10 @@ async def test_nothing_lies_before_the_beginning_nor_before_another_journal(tmp_
 # --- what happened lately ---------------------------------------------------------------------------------------
 
 
+@pytest.mark.usefixtures("every_database")
 async def test_events_are_counted_by_hour_platform_and_how_late_they_came(tmp_path: Path) -> None:
     clock = FakeClock(NOON)
-    async with live_server(tmp_path, clock=clock) as server:
+    async with stores.live(tmp_path, CONFIG, clock=clock) as server:
         reader = await Reader.at(server)
         await reader.append(2, platform="github", late_seconds=1, via="webhook")
         await reader.append(1, platform="github", late_seconds=1.000001, via="webhook")
@@ -220,11 +225,12 @@ async def test_events_are_counted_by_hour_platform_and_how_late_they_came(tmp_pa
         )
 
 
+@pytest.mark.usefixtures("every_database")
 async def test_of_very_many_events_the_newest_are_counted_and_since_when_is_said(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     clock = FakeClock(NOON)
-    async with live_server(tmp_path, clock=clock) as server:
+    async with stores.live(tmp_path, CONFIG, clock=clock) as server:
         reader = await Reader.at(server)
         for _ in range(4):
             await reader.append(5)
