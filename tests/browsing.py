@@ -212,6 +212,7 @@ class Visitor:
         self.problems: list[str] = []
         self.strangers: list[str] = []
         self._url = url
+        self._blank: Page | None = None
         self._foreseen = [re.compile("Service Worker registration blocked by Playwright")]
         context.on("console", self._hear)
         context.on("weberror", lambda error: self._note(f"uncaught: {error.error}"))
@@ -222,9 +223,19 @@ class Visitor:
         self._foreseen.append(re.compile(pattern))
 
     async def leave(self) -> None:
-        """Close all pages and forget who was signed in; what the browser has complained of fails the test."""
-        for page in self.context.pages:
-            await page.close()
+        """Forget who was signed in, and leave one blank tab, as at the beginning: a new one costs as much as a test.
+
+        What the browser has complained of fails the test.
+        """
+        self._blank, *others = [*self.context.pages, None]
+        for page in others:
+            if page is not None:
+                await page.close()
+        if self._blank is not None:
+            await self._blank.unroute_all(behavior="ignoreErrors")
+            await self._blank.goto("about:blank")
+            await self._blank.set_viewport_size({"width": 1280, "height": 720})
+            await self._blank.emulate_media(color_scheme="null", reduced_motion="null")
         await self.context.clear_cookies()
         problems, self.problems = self.problems, []
         self.strangers.clear()
@@ -232,7 +243,7 @@ class Visitor:
         assert problems == [], problems
 
     async def open(self, address: str = "/") -> Page:
-        page = await self.context.new_page()
+        page, self._blank = self._blank or await self.context.new_page(), None
         await page.goto(address)
         return page
 
@@ -304,6 +315,12 @@ async def holds(page: Page, least: int) -> None:
         arg=least,
         timeout=20_000,
     )
+
+
+async def rows(page: Page) -> list[str]:
+    """The ids of the events near the window, newest first: of a short feed all."""
+    ids: list[str] = await cards(page).evaluate_all("rows => rows.map((row) => row.dataset.id)")
+    return ids
 
 
 async def shown(page: Page) -> list[str]:

@@ -61,9 +61,14 @@ async def arrived(
 ) -> AsyncIterator[Place]:
     """Somebody new at a server."""
     async with browsing.visiting(browser, server.url, **options) as visitor:
-        page = await visitor.open(await link_of(server, next(browsing.names), is_admin=is_admin))
-        await browsing.is_live(page)
-        yield Place(server, visitor, page)
+        yield await come(visitor, server, is_admin=is_admin)
+
+
+async def come(visitor: Visitor, server: LiveServer, *, is_admin: bool = True) -> Place:
+    """Somebody new at a server, in a browser that is there."""
+    page = await visitor.open(await link_of(server, next(browsing.names), is_admin=is_admin))
+    await browsing.is_live(page)
+    return Place(server, visitor, page)
 
 
 @asynccontextmanager

@@ -75,8 +75,8 @@ def find_activity(sql: Connection, user_id: UserId, hours: int, now: datetime) -
     counted = sql.execute(
         select(hour, events.c.platform, func.count())
         .where(*mine)
-        .group_by(hour, events.c.platform)
-        .order_by(hour, events.c.platform)
+        .group_by("hour", events.c.platform)  # by its name: PostgreSQL does not know an expression again
+        .order_by("hour", events.c.platform)
     )
     return Activity(
         from_stored(begin),
@@ -101,7 +101,7 @@ def _delays(sql: Connection, mine: Sequence[ColumnElement[bool]]) -> Sequence[De
     rows = sql.execute(
         select(events.c.platform, events.c.via, step, func.count())
         .where(*mine, events.c.time.is_not(None), events.c.platform != OWN_PLATFORM)
-        .group_by(events.c.platform, events.c.via, step)
+        .group_by(events.c.platform, events.c.via, "step")
         .order_by(events.c.platform, events.c.via)
     )
     found: dict[tuple[str, str], list[int]] = {}

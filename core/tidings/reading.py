@@ -22,11 +22,13 @@ class Reading(msgspec.Struct, frozen=True):
 
     Attributes:
         cursor: Everything up to here is read.
-        unread: How many events of those kept lie behind it.
+        unread: How many events of those kept lie between it and `head`.
+        head: The newest event; what comes later is not counted yet.
     """
 
     cursor: Cursor
     unread: int
+    head: Cursor
 
 
 def find_reading(sql: Connection, user_id: UserId) -> Reading:
@@ -45,7 +47,7 @@ def find_reading(sql: Connection, user_id: UserId) -> Reading:
     if found is None:
         raise NotFound(f"There is no user with id {user_id}.")
     seq = min(max(found.seq or 0, found.floor), found.head)
-    return Reading(Cursor(found.epoch, seq), found.head - seq)
+    return Reading(Cursor(found.epoch, seq), found.head - seq, Cursor(found.epoch, found.head))
 
 
 def mark_read(sql: Connection, user_id: UserId, cursor: Cursor) -> tuple[Reading, bool]:
@@ -60,8 +62,7 @@ def mark_read(sql: Connection, user_id: UserId, cursor: Cursor) -> tuple[Reading
         NotFound: There is no such user.
     """
     before = find_reading(sql, user_id)
-    most = before.cursor.seq + before.unread
-    if cursor.epoch != before.cursor.epoch or not before.cursor.seq < cursor.seq <= most:
+    if cursor.epoch != before.head.epoch or not before.cursor.seq < cursor.seq <= before.head.seq:
         return before, False
     statement = Insert(readings).values(user_id=user_id, seq=cursor.seq)
     further = case((readings.c.seq > cursor.seq, readings.c.seq), else_=cursor.seq)
@@ -77,5 +78,6 @@ def reading_notice(user_id: UserId, reading: Reading, now: datetime) -> Notice:
         "time": rfc3339(now),
         "cursor": str(reading.cursor),
         "unread": reading.unread,
+        "head": str(reading.head),
     }
     return Notice(user_id, "connection_status", READING_TYPE, OWN_PLATFORM, encode_json(data))

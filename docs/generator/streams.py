@@ -103,7 +103,7 @@ def _sse() -> str:
         (
             "`connection_status`",
             "without `id:`, a notice that you have [read](routes.md#put-apireading) further, on whatever device",
-            '`{type: "org.tidings.reading", platform: "tidings", time, cursor, unread}`',
+            '`{type: "org.tidings.reading", platform: "tidings", time, cursor, unread, head}`',
         ),
         ("`cursor`", "a position without an event: keep it too", "`{}`"),
         ("`gap`", "events that can't be had any more", "a [gap](events.md#gap)"),

@@ -10,9 +10,9 @@ import pytest
 from playwright.async_api import Browser, Locator, Page, Route, expect
 
 import browsing
-from browsing import cards
+from browsing import Visitor, cards
 from connecting import SANDBOX, world
-from places import CONFIG, OTTILIE, Place, arrived, placed
+from places import CONFIG, OTTILIE, Place, arrived, come, placed
 from tidings.contracts import Notice
 from tidings.testing.clock import FakeClock
 from tidings.testing.server import LiveServer, live_server
@@ -38,10 +38,16 @@ async def sandbox(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Liv
         yield server
 
 
+@pytest.fixture(scope="module")
+async def profile(browser: Browser, sandbox: LiveServer) -> AsyncIterator[Visitor]:
+    async with browsing.visiting(browser, sandbox.url) as visitor:
+        yield visitor
+
+
 @pytest.fixture
-async def place(browser: Browser, sandbox: LiveServer) -> AsyncIterator[Place]:
-    async with arrived(browser, sandbox) as found:
-        yield found
+async def place(profile: Visitor, sandbox: LiveServer) -> AsyncIterator[Place]:
+    yield await come(profile, sandbox)
+    await profile.leave()
 
 
 def accounts(page: Page) -> Locator:

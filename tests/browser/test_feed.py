@@ -169,7 +169,7 @@ async def test_eight_tabs_are_one_stream_at_the_server_and_each_shows_everything
         journal = await person.journal()
         for one in pages:
             await expect(cards(one)).to_have_count(len(journal))
-            assert await browsing.shown(one) == journal
+            assert await browsing.rows(one) == journal
     with anyio.fail_after(10):
         while await _streams(person) != 1:
             await anyio.lowlevel.checkpoint()

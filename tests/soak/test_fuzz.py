@@ -11,11 +11,11 @@ from typing import Any
 from urllib.parse import quote
 
 import pytest
-from transports import connected
 from websockets.exceptions import ConnectionClosed
 
 import deliveries
 import fuzz
+from tidings.testing.readers import connected
 from tidings.testing.server import LiveServer, live_server
 from tidings_transports.closes import CLOSES
 

@@ -17,10 +17,14 @@ from tidings.services import Services
 
 _ANSWER = {
     "type": "object",
-    "required": ["cursor", "unread"],
+    "required": ["cursor", "unread", "head"],
     "properties": {
         "cursor": {"type": "string", "description": "Everything up to here is read."},
-        "unread": {"type": "integer", "description": "How many of the events kept came later."},
+        "unread": {"type": "integer", "description": "How many of the events kept came later, up to `head`."},
+        "head": {
+            "type": "string",
+            "description": "The newest event; count by yourself what comes behind it.",
+        },
     },
 }
 
@@ -69,4 +73,5 @@ def operations(services: Services) -> list[Operation]:
 
 
 def _shown(reading: Reading) -> Response:
-    return JSONResponse({"cursor": str(reading.cursor), "unread": reading.unread})
+    shown = {"cursor": str(reading.cursor), "unread": reading.unread, "head": str(reading.head)}
+    return JSONResponse(shown)

@@ -10,7 +10,7 @@ import { limits } from "./limits.js";
 import { ACTIVITY, FEED } from "./words.js";
 
 const HOUR_MS = 3_600_000;
-const CALM_MS = 10_000; // between two looks because of news
+const CALM_MS = 5_000; // between two looks because of news
 const SHADES = 5; // of a cell, by its share
 
 export class Activity {
@@ -30,7 +30,8 @@ export class Activity {
 
   async open() {
     this.#isOpen = true;
-    await this.#load();
+    await Promise.all([this.#load(), this.#known.load()]);
+    this.#render();
   }
 
   close() {
@@ -55,7 +56,7 @@ export class Activity {
     clearTimeout(this.#timer);
     this.#timer = 0;
     const hours = this.#hours;
-    const [{ ok, answer, problem }] = await Promise.all([api(`/api/activity?hours=${hours}`), this.#known.load()]);
+    const { ok, answer, problem } = await api(`/api/activity?hours=${hours}`);
     if (!this.#isOpen || hours !== this.#hours) return;
     if (ok) this.#found = answer;
     this.#problem = ok ? "" : problem;
@@ -63,6 +64,7 @@ export class Activity {
   }
 
   #render() {
+    if (!this.#isOpen) return;
     const found = this.#found;
     const isCut = found && Date.parse(found.since) > Date.now() - (this.#hours - 1) * HOUR_MS;
     replace(

@@ -26,7 +26,6 @@ const TICK_MS = 15_000;
 const LONGEST_WAIT_MS = 30_000;
 
 fill();
-
 let opening = 0;
 let isKept = false; // what is shown is what the service worker has kept
 let place = takePlace(); // what the notification led to that opened this page: `?event=CURSOR`
@@ -173,6 +172,7 @@ function showPage({ events }) {
   feed.clear();
   older.end();
   for (const event of events) feed.add(event, { live: false });
+  reading.heard(...events);
   feed.read(reading.cursor, { opening: true });
   part("user").textContent = part("empty-name").textContent = session.me?.user.name;
   part("who").hidden = part("views").hidden = false;

@@ -8,10 +8,13 @@ import { FEED } from "./words.js";
 
 export const READING = "/api/reading";
 const LOOKED_MS = 2_500;
+const MOST_HEARD = 1_000; // far more than can come while an answer is on its way
 
 export class Reading {
   cursor = ""; // everything up to here is read; "" while that is not known
-  unread = 0;
+  #base = 0; // how many of those up to #head are unread
+  #head = "";
+  /** @type {string[]} */ #heard = []; // the cursors of what came: answers and news cross on their way
   #timer = 0;
   #worker;
   #onChange;
@@ -40,37 +43,47 @@ export class Reading {
     return ok;
   }
 
+  /** How many events are unread. */
+  get unread() {
+    return this.cursor ? this.#base + this.#heard.filter((cursor) => !isPast(this.#head, cursor)).length : 0;
+  }
+
   clear() {
-    this.cursor = "";
-    this.unread = 0;
+    this.cursor = this.#head = "";
+    this.#base = 0;
+    this.#heard = [];
     this.#onChange();
   }
 
-  /** The server says so, by an answer or by a notice. @param {{cursor: string, unread: number}} reading */
-  told({ cursor, unread }) {
+  /** The server says so, by an answer or by a notice. @param {{cursor: string, unread: number, head: string}} reading */
+  told({ cursor, unread, head }) {
     // Notices may come after an answer that was newer.
     if (this.cursor && !isPast(cursor, this.cursor)) return;
-    this.cursor = String(cursor);
-    this.unread = Number(unread);
-    this.#onChange();
+    this.#set(String(cursor), Number(unread), String(head));
   }
 
-  /** An event has come. @param {any} event */
-  heard(event) {
-    if (!this.cursor || isPast(this.cursor, event.cursor)) return;
-    this.unread++;
+  /** These events have come. @param {any[]} events */
+  heard(...events) {
+    this.#heard.push(...events.map(({ cursor }) => cursor));
+    if (this.#heard.length > MOST_HEARD) this.#heard.splice(0, this.#heard.length - MOST_HEARD);
     this.#onChange();
   }
 
   /** Everything up to here is read now. Without a server the service worker tells it later. @param {string} cursor */
   async mark(cursor) {
     if (!cursor || !this.unread || isPast(this.cursor, cursor)) return;
-    this.cursor = cursor;
-    this.unread = 0;
-    this.#onChange();
+    this.#set(cursor, 0, cursor);
     const wish = { method: "PUT", path: READING, body: { cursor } };
     const answer = await api(wish.path, wish.body, wish);
     if (answer.ok) this.told(answer.answer);
     else if (isAway(answer) && this.#worker.later("reading", wish)) toast(FEED.readLater);
+  }
+
+  /** @param {string} cursor @param {number} base @param {string} head */
+  #set(cursor, base, head) {
+    this.cursor = cursor;
+    this.#base = base;
+    this.#head = head;
+    this.#onChange();
   }
 }

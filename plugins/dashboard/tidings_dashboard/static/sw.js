@@ -101,7 +101,7 @@ async function later(key, wish) {
   await inTurn(async () => {
     const kept = Response.json({ ...wish, at: Date.now() });
     await (await caches.open(OUTBOX)).put(`/outbox/${encodeURIComponent(key)}`, kept);
-    if (wish.path === READING && (await isKept(wish.user))) await put(READING, { cursor: wish.body.cursor, unread: 0 });
+    if (wish.path === READING && (await isKept(wish.user))) await put(READING, { cursor: wish.body.cursor, unread: 0, head: wish.body.cursor });
   });
   // Where there is no such thing, the page says when the server is back.
   await /** @type {any} */ (worker.registration).sync?.register(OUTBOX).catch(() => {});
