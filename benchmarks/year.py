@@ -32,6 +32,8 @@ FIRST_DAY = datetime(2027, 1, 1, tzinfo=UTC)
 _SETTLING = timedelta(hours=12)
 # What happened last is told by then: a hook that was deleted is noticed within hours, and what it lacked asked for.
 _AFTERWARDS = timedelta(hours=36)
+# Playlists are asked for once a day, and after long silence every fourth day.
+_AFTERWARDS_WITH_PLAYLISTS = timedelta(days=4, hours=12)
 _SUBSCRIPTIONS_EACH = 20  # at YouTube
 
 
@@ -122,7 +124,9 @@ class Simulation:
         await failing
         self.calls = self.http.calls - before
         self.misfortunes.end()
-        await self.clock.sleep(_AFTERWARDS.total_seconds())
+        with_playlists = "youtube" in self.world.emulators
+        afterwards = _AFTERWARDS_WITH_PLAYLISTS if with_playlists else _AFTERWARDS
+        await self.clock.sleep(afterwards.total_seconds())
         year = await compare_all(
             await self.installation.parts(), self.residents, self.world, self.misfortunes
         )
