@@ -26,7 +26,7 @@ from tidings.testing.streams import open_stream
 #: everywhere (users, tokens, sessions, tickets, webhooks' addresses, settings).
 SHARDED = (
     *("events", "journals", "deliveries", "seen", "checkpoints", "hints", "attempts", "push_rules"),
-    *("connections", "grants", "jobs"),
+    *("connections", "grants", "jobs", "readings"),
 )
 #: The queue is asked who has something due, whoever that is: on every shard by itself.
 QUEUE = (
