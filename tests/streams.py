@@ -140,7 +140,7 @@ class Scene:
                 quiet = quiet + 1 if still else 0
 
     def _anyone_reads(self) -> bool:
-        return any(
+        return any(watch.fetching for watch in self.fanout._watches) or any(
             one.state == "reading" and one in self._started and self._started[one]._open.is_set()
             for one in self.fanout.subscriptions()
         )

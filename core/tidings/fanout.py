@@ -77,8 +77,10 @@ class Fanout:
             journal,
             clock,
             bus=lambda: self.bus,
+            reads=self.reads,
             start_soon=self._start_soon,
-            found=self._fall_behind,
+            deliver=self._next,
+            fall_behind=self._fall_behind,
         )
         self._pending: deque[Entry] = deque()
         self._wakeups: dict[UserId, int] = {}
@@ -113,7 +115,7 @@ class Fanout:
         """See `tidings.contracts.Streams.open`."""
         async with self._watches.opening(principal.user_id) as watch:
             position = (
-                Cursor(watch.epoch, watch.newest)
+                Cursor(watch.epoch, watch.heard)
                 if after is None
                 else await self._judged(watch, principal, after)
             )
@@ -134,7 +136,7 @@ class Fanout:
 
     async def _judged(self, watch: Watch, principal: Principal, after: Cursor) -> Cursor:
         """A cursor beyond the head is of no life of this journal; decided now, before the head can pass it."""
-        if after.epoch == watch.epoch and after.seq > watch.newest:
+        if after.epoch == watch.epoch and after.seq > watch.heard:
             head = await self.journal.head(principal.user_id)  # another node may know more than this one
             if after.seq > head.seq:
                 return Cursor(_BEYOND, after.seq)
@@ -164,17 +166,17 @@ class Fanout:
         """New entries are on disk; called by the journal's writer, returns at once."""
         for entry in entries:
             self._wakeups[entry.user_id] = entry.cursor.seq
-            watch = self._watches.get(entry.user_id)
-            if watch is not None:
-                watch.newest = max(watch.newest, entry.cursor.seq)
-                if watch.subscriptions:
-                    self._pending.append(entry)
+        self._next([entry for entry in entries if self._watches.committed(entry)])
+        self._untold.set()
+
+    def _next(self, entries: Sequence[Entry]) -> None:
+        """Have entries delivered from memory; if they are too many, streams read the journal."""
+        self._pending.extend(entries)
         if len(self._pending) > _MOST_PENDING:
             users = {entry.user_id for entry in self._pending}
             self._pending.clear()
             self._fall_behind(users)
         self._waiting.set()
-        self._untold.set()
 
     def _fall_behind(self, users: Iterable[UserId]) -> None:
         for user_id in users:

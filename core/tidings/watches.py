@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from tidings.bus import Bus
 from tidings.contracts import Clock
-from tidings.errors import Unavailable
-from tidings.event import UserId
+from tidings.errors import NotFound, Unavailable
+from tidings.event import Cursor, Entry, UserId
 from tidings.headcheck import HeadCheck
 from tidings.journal import SqlJournal
 
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from tidings.subscription import LiveSubscription
 
 _IDLE_SECONDS: Final = 30.0
+_FETCHED_ENTRIES: Final = 100
 
 
 class Watch:
@@ -26,18 +27,21 @@ class Watch:
 
     Attributes:
         epoch: Of the user's journal.
-        newest: The seq of the newest entry known.
+        newest: The seq of the newest entry that was handed to the streams.
+        heard: The seq up to which the journal is said to reach.
+        fetching: Whether what lies between the two is being read.
         subscriptions: The user's streams here: an ordered set.
         ready: Set when the bus and the journal know, or have refused.
         opening: How many streams are being opened.
         idle_since: Since when there is none, by the monotonic clock.
     """
 
-    __slots__ = ("epoch", "idle_since", "newest", "opening", "ready", "subscriptions")
+    __slots__ = ("epoch", "fetching", "heard", "idle_since", "newest", "opening", "ready", "subscriptions")
 
     def __init__(self) -> None:
         self.epoch = ""
-        self.newest = 0
+        self.newest = self.heard = 0
+        self.fetching = False
         self.subscriptions: dict[LiveSubscription, None] = {}
         self.ready: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.opening = 0
@@ -51,8 +55,10 @@ class Watches:
         journal: Where journals end.
         clock: All time.
         bus: The bus; asked for when there is one.
+        reads: So many may read the journal at once.
         start_soon: Runs work beside everything else.
-        found: Called with users of whom there is more in the journal than was known.
+        deliver: Called with entries that come next to those before.
+        fall_behind: Called with users whose streams must read for themselves.
     """
 
     def __init__(
@@ -61,14 +67,18 @@ class Watches:
         clock: Clock,
         *,
         bus: Callable[[], Bus],
+        reads: asyncio.Semaphore,
         start_soon: Callable[[Callable[[], Coroutine[Any, Any, None]]], None],
-        found: Callable[[Iterable[UserId]], None],
+        deliver: Callable[[Sequence[Entry]], None],
+        fall_behind: Callable[[Iterable[UserId]], None],
     ) -> None:
         self._journal = journal
         self._clock = clock
         self._bus = bus
+        self._reads = reads
         self._start_soon = start_soon
-        self._found = found
+        self._deliver = deliver
+        self._fall_behind = fall_behind
         self._watches: dict[UserId, Watch] = {}
         self._leaving: dict[UserId, asyncio.Future[None]] = {}  # of whom the bus is being told
         self.heads = HeadCheck(
@@ -85,19 +95,64 @@ class Watches:
     def __getitem__(self, user_id: UserId) -> Watch:
         return self._watches[user_id]
 
+    def committed(self, entry: Entry) -> bool:
+        """Whether an entry that this node has committed comes next, and may go to the streams as it is."""
+        watch = self._watches.get(entry.user_id)
+        if watch is None:
+            return False
+        seq = entry.cursor.seq
+        if not watch.fetching and seq == watch.newest + 1:
+            watch.newest = watch.heard = seq
+            return bool(watch.subscriptions)
+        self.reach({entry.user_id: seq})  # another node has committed before it
+        return False
+
     def reach(self, heads: Mapping[UserId, int]) -> None:
         """Journals reach up to here: the bus says so, or the journal itself."""
-        behind = []
         for user_id, seq in heads.items():
             watch = self._watches.get(user_id)
-            if watch is not None and seq > watch.newest:
+            if watch is None or seq <= watch.heard:
+                continue
+            watch.heard = seq
+            if not watch.subscriptions:
                 watch.newest = seq
-                behind.append(user_id)
-        self._found(behind)
+            elif not watch.fetching:
+                watch.fetching = True
+                try:
+                    self._start_soon(partial(self._fetch, user_id, watch))
+                except Unavailable:  # it starts again, and the streams with it
+                    self._give_up(user_id, watch)
+
+    async def _fetch(self, user_id: UserId, watch: Watch) -> None:
+        """Read once, for all streams, what other nodes have committed."""
+        try:
+            while watch.newest < watch.heard:
+                async with self._reads:
+                    page = await self._journal.read(
+                        user_id, Cursor(watch.epoch, watch.newest), limit=_FETCHED_ENTRIES
+                    )
+                # No await from here to the next read: what is committed now belongs behind these.
+                wanted = [entry for entry in page.entries if entry.cursor.seq > watch.newest]
+                if page.gap is not None or not wanted or len(page.entries) == _FETCHED_ENTRIES:
+                    break  # much, or something particular: each stream reads at its own pace
+                watch.newest = wanted[-1].cursor.seq
+                watch.heard = max(watch.heard, watch.newest)
+                self._deliver(wanted)
+        except (Unavailable, NotFound):
+            pass  # each stream finds out, and waits by itself
+        finally:
+            self._give_up(user_id, watch)
+
+    def _give_up(self, user_id: UserId, watch: Watch) -> None:
+        """No more is fetched for all; if something is left, each stream reads it."""
+        watch.fetching = False
+        if watch.newest < watch.heard:
+            watch.newest = watch.heard
+            self._fall_behind([user_id])
 
     def _known(self, user_id: UserId) -> int:
         watch = self._watches.get(user_id)
-        return 0 if watch is None else watch.newest
+        return 0 if watch is None else watch.heard
 
     @asynccontextmanager
     async def opening(self, user_id: UserId) -> AsyncIterator[Watch]:
@@ -147,6 +202,7 @@ class Watches:
         else:
             watch.epoch = head.epoch
             watch.newest = max(watch.newest, head.seq)
+            watch.heard = max(watch.heard, watch.newest)
             watch.ready.set_result(None)
 
     async def let_go(self) -> None:

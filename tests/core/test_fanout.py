@@ -414,6 +414,46 @@ async def test_what_is_committed_here_while_heads_are_looked_up_is_not_read_agai
         assert (client.seqs, reads) == ([1, 2], [])
 
 
+async def test_what_another_node_commits_is_read_once_for_all_streams(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clients = [Client() for _ in range(20)]
+    for client in clients:
+        await scene.open(client)
+    reads, read = [], scene.journal.read
+
+    async def counted(*arguments: Any, **options: Any) -> Any:
+        reads.append(1)
+        return await read(*arguments, **options)
+
+    monkeypatch.setattr(scene.journal, "read", counted)
+    await append_elsewhere(scene, 3)
+    await scene.fanout.bus.publish([WakeUp(scene.alice, 3)])
+    await scene.settle()
+    await append_elsewhere(scene, 2)  # its wake-up has yet to come when this node commits
+    await scene.append(1)
+    await scene.fanout.bus.publish([WakeUp(scene.alice, 5)])
+    await scene.settle()
+    assert [client.seqs for client in clients] == [[1, 2, 3, 4, 5, 6]] * 20
+    assert [stream.state for stream in scene.fanout.subscriptions()] == ["live"] * 20
+    assert len(reads) <= 3
+
+
+async def test_much_that_another_node_commits_is_read_by_each_stream_at_its_own_pace(scene: Scene) -> None:
+    quick, slow = Client(), Client()
+    for client in (quick, slow):
+        await scene.open(client)
+    slow.pause()
+    await append_elsewhere(scene, 500)
+    await scene.fanout.bus.publish([WakeUp(scene.alice, 500)])
+    await scene.settle()
+    assert quick.seqs == list(range(1, 501))
+    slow.resume()
+    await scene.append(1)
+    await scene.settle()
+    assert slow.seqs == quick.seqs == list(range(1, 502))
+
+
 async def test_a_bus_that_hangs_holds_up_no_stream_here(scene: Scene) -> None:
     hangs = asyncio.Event()
 
