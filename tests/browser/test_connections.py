@@ -288,6 +288,10 @@ async def test_what_a_platform_shows_nobody_stands_beside_connect(browser: Brows
         await expect(card.get_by_role("link", name="Connect")).to_be_visible()
         await expect(card.locator(".unseen")).to_contain_text("Discord shows no app your messages")
         await expect(place.page.locator("[data-platform=github] .unseen")).to_have_count(0)
+        asks = place.page.locator("[data-platform=github] .asks")
+        await expect(asks.first).to_contain_text("admin:repo_hook")
+        await expect(asks.last).to_contain_text("watched by webhook")
+        await expect(card.locator(".asks").last).to_contain_text("watched by asking")
 
 
 async def test_a_platform_is_set_up_in_one_click(browser: Browser, tmp_path: Path) -> None:

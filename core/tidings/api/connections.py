@@ -286,6 +286,8 @@ def _platform(
         "receives": isinstance(connector, Receives),
         "registers": isinstance(connector, Registers),
         "polls": isinstance(connector, Polls),
+        "pushes": isinstance(connector, Receives) and connector.brings_news,
+        "scopes": list(connector.oauth.scopes) if isinstance(connector, Connects) else [],
         "accounts": counted.get(connector.platform, 0),
         "settings_schema": dict(connector.settings_schema),
         "unseen": connector.unseen,

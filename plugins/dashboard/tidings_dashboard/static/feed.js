@@ -23,6 +23,7 @@ export class Feed {
   /** @type {Item[]} */ #waiting = []; // oldest first, held back while the reader is further down
   #isAtTop = true;
   #wanted = ""; // what a notification told of, while it is not here
+  #said = ""; // the names by which events can be found
   #read = ""; // everything up to this cursor is read
   /** @type {(connection: string, by: string) => boolean} */ #isWanted = () => true;
   #root;
@@ -183,8 +184,11 @@ export class Feed {
     this.#showPill();
   }
 
-  /** Names have come to be known: show them. */
+  /** Names may have come to be known: have events be found by them. */
   rename() {
+    const said = JSON.stringify([[...this.#names.platforms.values()].map(({ name }) => name), [...this.#names.accounts]]);
+    if (said === this.#said) return;
+    this.#said = said;
     for (const item of this.#roll.all) item.words = item.event ? haystack(item.event, this.#names) : item.words;
   }
 

@@ -8,7 +8,8 @@ import { PLATFORMS } from "./words.js";
 /**
  * @typedef {{id: string, name: string, icon: string, connects: boolean, ready: boolean, receives: boolean,
  *   accounts: number, connect?: string, provision?: string, provisioned: boolean, draft?: string,
- *   settings_schema: any, unseen: string, named_sources: boolean}} Platform
+ *   settings_schema: any, unseen: string, named_sources: boolean,
+ *   pushes: boolean, scopes: string[]}} Platform
  */
 
 /** @param {Platform} platform @returns {HTMLElement} */
@@ -22,6 +23,7 @@ export function platformCard(platform) {
       {},
       make("h3", {}, platform.name),
       make("p", {}, ...about(platform)),
+      ...(platform.ready ? outlook(platform) : []),
       !!platform.unseen && make("p.unseen", {}, platform.unseen),
     ),
     make("div.acts", {}, ...acts(platform)),
@@ -59,6 +61,16 @@ function acts(platform) {
     found.push(make("a.button", properties, PLATFORMS.draft(name)));
   }
   return found;
+}
+
+/** What tidings will see there, and how it will watch. @param {Platform} platform */
+function outlook({ scopes, pushes }) {
+  // Google's are addresses, whose ends are what people know.
+  const asked = scopes.flatMap((scope) => [make("code", {}, scope.split("/").at(-1)), " "]);
+  return [
+    asked.length > 0 && make("p.asks", {}, PLATFORMS.asks, " ", ...asked),
+    make("p.asks", {}, pushes ? PLATFORMS.pushes : PLATFORMS.polls),
+  ];
 }
 
 /** @param {Platform} platform @returns {(Node | string)[]} */

@@ -32,8 +32,17 @@ export class Reading {
 
   /** Who looks at the newest for a while has read it. */
   look() {
+    if (this.unread && this.#seen()) {
+      this.#timer ||= setTimeout(() => this.#looked(), LOOKED_MS); // however much comes meanwhile
+      return;
+    }
     clearTimeout(this.#timer);
-    if (this.unread && this.#seen()) this.#timer = setTimeout(() => void this.mark(this.#seen()), LOOKED_MS);
+    this.#timer = 0;
+  }
+
+  #looked() {
+    this.#timer = 0;
+    void this.mark(this.#seen());
   }
 
   /** @returns {Promise<boolean>} whether it is known now */

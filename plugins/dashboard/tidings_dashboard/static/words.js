@@ -248,6 +248,9 @@ export const PLATFORMS = {
   accounts: (/** @type {number} */ count) =>
     count === 1 ? "One account is connected." : `${count} accounts are connected.`,
   agree: "You agree there, once. Everything else happens by itself.",
+  asks: "tidings asks for:",
+  pushes: "It is watched by webhook where it can reach this server, and asked now and then, so that nothing is missed.",
+  polls: "It is watched by asking it now and then: it sends no news by itself.",
   // `such` is code.
   byOperator: (/** @type {string} */ name, /** @type {string} */ key) =>
     `Whoever runs this server has not set ${name} up yet: \`${key}\` is empty.`,
