@@ -15,8 +15,10 @@ from typing import Any
 import pytest
 import yaml
 
+from postgres_server import PostgresServer
 from server_process import start, write_config
 from tidings.config import load
+from tidings.testing.server import CONFIG, live_server
 
 ROOT = Path(__file__).parents[2]
 DEPLOY = ROOT / "deploy"
@@ -180,3 +182,38 @@ def test_the_settings_of_the_node_are_good(tmp_path: Path) -> None:
     assert "state:/var/lib/tidings" in whole["services"]["tidings"]["volumes"]
     grace_seconds = int(whole["services"]["tidings"]["stop_grace_period"].removesuffix("s"))
     assert grace_seconds > settings.server.leave_after + 10
+
+
+def test_the_settings_of_the_cluster_are_good() -> None:
+    environ = {
+        "TIDINGS_PUBLIC_URL": "https://tidings.example.org",
+        "TIDINGS_DATABASE_PASSWORD": "p",
+        "NATS_PASSWORD": "n",
+    }
+    settings = load(DEPLOY / "cluster" / "config.yaml", environ)
+    whole = yaml.safe_load((DEPLOY / "compose.cluster.yaml").read_text())
+    assert not settings.is_sqlite
+    assert settings.database.rpartition("@")[2] == "postgres/tidings"
+    (bus,) = [choice for choice in settings.plugins if choice.kind.section == "bus"]
+    assert bus.options["servers"] == ["nats://nats:4222"]
+    assert {"postgres", "nats"} < set(whole["services"])
+    nodes = {name for name, service in whole["services"].items() if "build" in service}
+    proxied = re.search(r"reverse_proxy (.*) \{", (DEPLOY / "cluster" / "Caddyfile").read_text())
+    assert proxied is not None
+    assert set(proxied[1].split()) == {f"{name}:{settings.server.port}" for name in nodes}
+
+
+async def test_the_login_of_the_cluster_s_database_is_one_that_tidings_can_use(
+    postgres: PostgresServer, tmp_path: Path
+) -> None:
+    """What the script says to PostgreSQL, said to one; the login and the database have other names there."""
+    script = (DEPLOY / "cluster" / "postgres.sh").read_text()
+    (said,) = re.findall(r"<<'SQL'\n(.*?)\nSQL", script, re.DOTALL)
+    role, database = said.replace("tidings", "shipped").replace(":'password'", "'secret-of-it'").split("\n")
+    await postgres.command(role)
+    await postgres.command("GRANT shipped TO tidings")  # who may make a database for another must be a member
+    await postgres.command(database)
+    url = f"postgresql+asyncpg://shipped:secret-of-it@127.0.0.1:{postgres.port}/shipped"
+    config = CONFIG.replace("sqlite+aiosqlite:///tidings.db", url)
+    async with live_server(tmp_path, config) as server:
+        assert (await server.client.get("/api/health/ready")).status_code == 200
