@@ -144,6 +144,8 @@ class Bell(Connector, Receives, Connects, Polls, Registers):
 
     async def poll(self, api: Api, asked: Asked) -> AsyncIterator[Polled]:
         rings = (await api.request("GET", "/rings")).json()
+        if not isinstance(rings, list) or not rings or not all(isinstance(one, int) for one in rings):
+            raise Unavailable("The bell does not answer as it should.")
         last = asked.checkpoint.get("last")
         fresh = [] if last is None else [self.event(number) for number in rings if number > last]
         yield Polled(events=fresh, checkpoint={"last": max(rings)})

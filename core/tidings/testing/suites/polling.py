@@ -12,12 +12,24 @@ import msgspec
 
 from tidings.connecting import Answer, Api
 from tidings.connectors import Asked, Connector, Polled, Polls
-from tidings.errors import AuthExpired, Unavailable
+from tidings.errors import AuthExpired, Rejected, Unavailable
 from tidings.event import Event
 from tidings.testing.suite import fail, require, standard
 from tidings.testing.suites.connector import ConnectorSuite
 
 _EVERY_SECONDS = 3600.0
+_GARBAGE = (
+    b"",
+    b"null",
+    b"7",
+    b'"text"',
+    b"[]",
+    b"[null]",
+    b"{}",
+    b'{"items": 7}',
+    b"\xff\x00",
+    b"<html>Bad gateway</html>",
+)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -29,14 +41,14 @@ class Watched:
         api: The platform's API as that account may use it.
         happen: Makes something happen at the platform that the connector tells of.
         now: The present instant.
-        break_down: Makes every request fail so, for a connector that calls its platform by `Context.http`.
+        break_down: Has every request answered, or fail, so; for a connector that calls its platform by `Context.http`.
     """
 
     connector: Connector
     api: Api
     happen: Callable[[], Awaitable[None]]
     now: Callable[[], datetime]
-    break_down: Callable[[Exception], None] | None = None
+    break_down: Callable[[Answer | Exception], None] | None = None
 
 
 class PollingSuite(ConnectorSuite):
@@ -119,29 +131,45 @@ class PollingSuite(ConnectorSuite):
         """That the platform is down, or the token dead, is core's business: neither is swallowed or renamed."""
         for error in (Unavailable("It is down.", retry_after_seconds=7), AuthExpired("It is dead.")):
             async with self.watched() as watched:
-                failing = dataclasses.replace(watched, api=FailingApi(watched.api, error))
-                if watched.break_down is not None:
-                    watched.break_down(error)
                 try:
-                    await self.poll(failing, {})
+                    await self.poll(_broken(watched, error), {})
                 except type(error):
                     continue
                 except Exception as other:  # noqa: BLE001 - any other is the violation
                     fail(f"{type(error).__name__} of the API becomes {type(other).__name__}: {other}")
                 fail(f"{type(error).__name__} of the API is swallowed.")
 
+    @standard
+    async def test_survives_any_answer(self) -> None:
+        """A proxy or an outage may answer with anything, and status 200: that is one of the three words, or no news."""
+        async with self.watched() as watched:
+            for body in _GARBAGE:
+                try:
+                    told = _events(await self.poll(_broken(watched, Answer(200, {}, body)), {}))
+                except (AuthExpired, Rejected, Unavailable):
+                    continue
+                except Exception as error:  # noqa: BLE001 - any other is the violation
+                    fail(f"The answer {body[:40]!r} raises {type(error).__name__}: {error}")
+                require(not told, f"The answer {body[:40]!r} is told as {len(told)} events.")
 
-class FailingApi:
-    """An API at which every call fails.
+
+def _broken(watched: Watched, said: Answer | Exception) -> Watched:
+    if watched.break_down is not None:
+        watched.break_down(said)
+    return dataclasses.replace(watched, api=BrokenApi(watched.api, said))
+
+
+class BrokenApi:
+    """An API that says the same to every call.
 
     Args:
         api: What it stands in for.
-        error: How.
+        said: The answer, or how every call fails.
     """
 
-    def __init__(self, api: Api, error: Exception) -> None:
+    def __init__(self, api: Api, said: Answer | Exception) -> None:
         self._api = api
-        self._error = error
+        self._said = said
 
     @property
     def account_key(self) -> str:
@@ -158,8 +186,10 @@ class FailingApi:
         json: Any = None,
         accept: Collection[int] = (),
     ) -> Answer:
-        """Fail."""
-        raise self._error
+        """Say it."""
+        if isinstance(self._said, Exception):
+            raise self._said
+        return self._said
 
 
 def _events(pieces: list[Polled]) -> list[Event]:
