@@ -38,7 +38,7 @@ class Clone:
         script = "\n".join(["set -eu", setup, *commands]).replace("8080", self.port)
         # `timeout` ends all that the shell has started, should something wait for ever.
         done = subprocess.run(
-            ["timeout", "60", "bash", "-c", script],
+            ["timeout", "300", "bash", "-c", script],
             cwd=self.folder, capture_output=True, text=True, check=False,
         )  # fmt: skip
         assert done.returncode == 0, f"{script}\n{done.stdout}\n{done.stderr}"
