@@ -1,6 +1,6 @@
 """uvicorn's HTTP protocol, with bounds on the part of a request that comes before any of our code sees it.
 
-Also a short way for short answers: head and body in one write, where ASGI's two messages make two (see `Outbox`).
+Also a short way for short answers: head and body in one write, where ASGI's two messages make two.
 """
 
 from __future__ import annotations
@@ -14,7 +14,6 @@ from typing import Any
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
 from tidings.asgi import ANSWER, STREAM, Body
-from tidings.outbox import Outbox
 
 _MOST_HEAD_BYTES = 64 * 1024
 _HEAD_SECONDS = 30.0
@@ -32,7 +31,7 @@ class BoundedProtocol(HttpToolsProtocol):
     """
 
     # In uvicorn's own dictionary they would be too many for Python to share its keys: 1.3 KB more a connection.
-    __slots__ = ("_begun_now", "_body", "_head_bytes", "_in_head", "_outbox", "_timer")
+    __slots__ = ("_begun_now", "_body", "_head_bytes", "_in_head", "_timer")
 
     def connection_made(self, transport: Any) -> None:
         """Start waiting for the first request."""
@@ -40,7 +39,6 @@ class BoundedProtocol(HttpToolsProtocol):
         self._in_head = self._begun_now = False
         self._head_bytes = 0  # of the head that is open, without what came together with its beginning
         self._body: Body | None = None
-        self._outbox = Outbox.of(self.loop)
         self._timer: asyncio.TimerHandle | None = self.loop.call_later(_HEAD_SECONDS, transport.close)
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -52,8 +50,6 @@ class BoundedProtocol(HttpToolsProtocol):
     def data_received(self, data: bytes) -> None:
         """Take what came, and look how much of a head is still open after it."""
         self._begun_now = False
-        if self._outbox.waiting and self.cycle is not None and self._outbox.holds(self.cycle):
-            self._outbox.flush()  # an answer comes before the next request
         super().data_received(data)
         if not self._in_head or self.transport.is_closing():
             return
@@ -81,14 +77,9 @@ class BoundedProtocol(HttpToolsProtocol):
         # In time: the task of the request, which super() made, begins later.
         self.scope["extensions"] = {
             # Weak, both, so that no request leaves a cycle of references behind.
-            ANSWER: {"write": partial(_answer, weakref.ref(self.cycle), self._outbox)},
+            ANSWER: {"write": partial(_answer, weakref.ref(self.cycle))},
             STREAM: {"connection": weakref.ref(self)},
         }
-
-    def shutdown(self) -> None:
-        """The server stops: a connection without a request under way ends, with its last answer."""
-        self._outbox.flush()
-        super().shutdown()
 
     def handle_websocket_upgrade(self) -> None:
         """The connection goes on as a WebSocket."""
@@ -137,12 +128,11 @@ class BoundedProtocol(HttpToolsProtocol):
 
 def _answer(
     weak: weakref.ref[RequestResponseCycle],
-    outbox: Outbox,
     status: int,
     headers: Iterable[tuple[bytes, bytes]],
     body: bytes,
 ) -> bool:
-    """Have a whole answer written, its content-length among the headers (see `tidings.asgi.ANSWER`)."""
+    """Write a whole answer, its content-length among the headers (see `tidings.asgi.ANSWER`)."""
     cycle = weak()
     if cycle is None:
         return True  # the connection is gone, and with it who asked
@@ -154,5 +144,10 @@ def _answer(
     for name, value in (*cycle.default_headers, *headers):
         lines += (name, b": ", value, b"\r\n")
     lines += (b"\r\n" if cycle.keep_alive else b"connection: close\r\n\r\n", body)
-    outbox.put(cycle, b"".join(lines))
+    cycle.response_started = cycle.response_complete = True
+    cycle.transport.write(b"".join(lines))
+    cycle.message_event.set()
+    if not cycle.keep_alive:
+        cycle.transport.close()
+    cycle.on_response()
     return True

@@ -119,7 +119,6 @@ LAYERS = [
     {"others"},
     {"tracing"},
     {"api", "app", "bootstrap", "runtime"},
-    {"outbox"},
     {"protocol", "websocketprotocol"},
     {"server"},
     {"testing"},
