@@ -8,6 +8,7 @@ import re
 import signal
 import subprocess
 import sysconfig
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -58,6 +59,13 @@ class Broker:
         """Connections stay open, and nothing answers any more."""
         assert self._process is not None
         os.kill(self._process.pid, signal.SIGSTOP)
+        while any(state != "T" for state in self._states()):  # its threads stop one after the other
+            time.sleep(0.001)
+
+    def _states(self) -> list[str]:
+        assert self._process is not None
+        tasks = Path(f"/proc/{self._process.pid}/task").glob("*/stat")
+        return [task.read_text().rpartition(")")[2].split()[0] for task in tasks]
 
     def thaw(self) -> None:
         assert self._process is not None

@@ -352,7 +352,12 @@ class _Poll:
         happened_at = self._happened_at if self._fresh else None
         self._to.note(connection, Check(now, event_at, None if new == old else new, happened_at))
         if self._asked.is_urgent:
-            calm = partial(change_monitor, connection_id=connection.id, is_urgent=False)
+            calm = partial(
+                change_monitor,
+                user_id=connection.user_id,
+                connection_id=connection.id,
+                is_urgent=False,
+            )
             await self._to.writer.run_unit(calm)
         if self._missed:
             missed = int(connection.monitor.get("missed", 0)) + self._missed
