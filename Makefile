@@ -20,8 +20,12 @@ setup: .venv/.ok          ## set up .venv: server, tests, benchmarks; and what t
 run: .venv/.ok            ## start the server from config.yaml
 	.venv/bin/tidings serve
 
-test: .venv/.ok           ## the whole test suite
-	$(VPY) -m pytest -q -n 2 --dist loadfile
+# Four at a time on two cores: they wait for servers and browsers that they have started for half of the time.
+test: .venv/.ok           ## the test suite
+	$(VPY) -m pytest -q -n 4 --dist loadfile
+
+test-cluster: .venv/.ok   ## the same suites on PostgreSQL and NATS, and what several nodes do
+	$(VPY) -m pytest -q -n 2 --dist loadfile --cluster
 
 test-plugins: .venv/.ok   ## wheels in clean environments: examples, new plugins, the tutorial
 	$(VPY) -m pytest -q --dist loadfile tests/outside
@@ -56,4 +60,4 @@ help:                     ## list these targets
 
 export PY
 FORCE:
-.PHONY: setup run test test-plugins lint soak soak-nodes docs site lock help FORCE
+.PHONY: setup run test test-cluster test-plugins lint soak soak-nodes docs site lock help FORCE

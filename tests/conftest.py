@@ -29,6 +29,33 @@ settings.register_profile("searching", max_examples=300, derandomize=False, prin
 settings.load_profile("repeatable")
 
 
+# What stands on these needs PostgreSQL or NATS, and runs by `make test-cluster`.
+_CLUSTER_FIXTURES = {"postgres", "broker", "mortal"}
+_CLUSTER_PARAMETERS = {"postgresql", "nats"}
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--cluster", action="store_true", help="run what stands on PostgreSQL and NATS, and nothing else"
+    )
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    wanted = bool(config.getoption("--cluster"))
+    others = [item for item in items if _is_of_clusters(item) != wanted]
+    items[:] = [item for item in items if _is_of_clusters(item) == wanted]
+    config.hook.pytest_deselected(items=others)
+
+
+def _is_of_clusters(item: pytest.Item) -> bool:
+    callspec = getattr(item, "callspec", None)
+    parameters = [one for one in callspec.params.values() if isinstance(one, str)] if callspec else []
+    return bool(
+        _CLUSTER_FIXTURES.intersection(getattr(item, "fixturenames", ()))
+        or _CLUSTER_PARAMETERS.intersection(parameters)
+    )
+
+
 def pytest_configure() -> None:
     canaries.begin()
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
