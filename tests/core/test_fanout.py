@@ -383,7 +383,7 @@ async def test_while_the_broker_is_away_streams_open_and_go_on_with_a_second_of_
         bus.go("")
         await scene.settle()
         assert scene.health.status == "ok"
-        await pass_time(scene, 0.5)  # what got lost is looked up at once
+        await pass_time(scene, 2)  # what got lost is looked up at once
         assert early.seqs == [1, 2, 3, 4]
 
 
@@ -396,10 +396,12 @@ async def test_what_is_committed_here_while_heads_are_looked_up_is_not_read_agai
         await scene.open(client)
         heads = scene.journal.heads
         reads: list[int] = []
+        looked = asyncio.Event()
 
         async def early(users: Sequence[UserId]) -> Mapping[UserId, int]:
             await scene.append(1)
             found = await heads(users)
+            looked.set()
             return {user_id: seq + 1 for user_id, seq in found.items()}
 
         async def read(*_arguments: Any, **_options: Any) -> Any:
@@ -408,6 +410,8 @@ async def test_what_is_committed_here_while_heads_are_looked_up_is_not_read_agai
         monkeypatch.setattr(scene.journal, "heads", early)
         monkeypatch.setattr(scene.journal, "read", read)
         await scene.store.clock.advance(15)
+        async with asyncio.timeout(20):
+            await looked.wait()
         await scene.settle()
         await scene.append(1)
         await pass_time(scene, 1)
