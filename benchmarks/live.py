@@ -31,7 +31,7 @@ def main() -> None:
             arguments.users, int(arguments.per_second * arguments.seconds), seed=5
         )
         latencies, lost = uvloop.run(
-            at_rate(server.port, requests, webhooks, keys, arguments.per_second, _AFTER.findall, "sse")
+            at_rate([server.port], requests, webhooks, keys, arguments.per_second, _AFTER.findall, "sse")
         )
         result = percentiles(latencies)
     report(
