@@ -22,7 +22,9 @@ _EVENT = b"\nevent: message"
 def open_stream(server: Server, token: str, after: str) -> tuple[socket.socket, float, bytes]:
     """A raw connection to a stream, the seconds until its first event, and what came by then."""
     connection = socket.create_connection(("127.0.0.1", server.port))
-    request = stream_request(token).replace(b"/api/sse/stream", f"/api/sse/stream?after={after}".encode())
+    request = stream_request(token, "sse").replace(
+        b"/api/sse/stream", f"/api/sse/stream?after={after}".encode()
+    )
     started = time.perf_counter()
     connection.settimeout(30)
     connection.sendall(request)
