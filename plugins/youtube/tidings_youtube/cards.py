@@ -38,102 +38,84 @@ def uploaded(video: Video) -> Event:
     who = video.channel or "A channel"
     said = {"live": "is live", "upcoming": "announces a live stream"}.get(video.live, "published a video")
     text = f"{who} {said}" + (f" ({_clock(video.duration_seconds)})" if video.duration_seconds else "")
-    return Event(
-        id=f"youtube:video:{video.id}",
-        type="com.youtube.video",
-        source=_source(video.channel_id),
-        subject=video.id,
-        time=video.published,
-        platform=_PLATFORM,
-        data=_video_card(video, f"{text}."),
-    )
+    data = _video_card(video, f"{text}.")
+    return _event("video", f"youtube:video:{video.id}", video.channel_id, video.id, video.published, data)
 
 
 def deleted(video: Video, at: datetime | None) -> Event:
     """A video that was deleted or made private: `com.youtube.video_deleted`."""
     who = video.channel or "A channel"
-    return Event(
-        id=f"youtube:video_deleted:{video.id}",
-        type="com.youtube.video_deleted",
-        source=_source(video.channel_id),
-        subject=video.id,
-        time=at,
-        platform=_PLATFORM,
-        data=_video_card(video, f"{who} deleted a video, or made it private."),
-    )
+    data = _video_card(video, f"{who} deleted a video, or made it private.")
+    return _event("video_deleted", f"youtube:video_deleted:{video.id}", video.channel_id, video.id, at, data)
 
 
 def liked(account_key: str, video: Video, at: datetime) -> Event:
     """A video that the account's owner liked: `com.youtube.liked`."""
     by = f" by {video.channel}" if video.channel else ""
-    return Event(
-        id=f"youtube:liked:{account_key}:{video.id}:{rfc3339(at)}",
-        type="com.youtube.liked",
-        source=_source(account_key),
-        subject=video.id,
-        time=at,
-        platform=_PLATFORM,
-        data={**_video_card(video, f"You liked a video{by}."), "liked_at": rfc3339(at)},
+    data = {**_video_card(video, f"You liked a video{by}."), "liked_at": rfc3339(at)}
+    return _event(
+        "liked", f"youtube:liked:{account_key}:{video.id}:{rfc3339(at)}", account_key, video.id, at, data
     )
 
 
 def playlist_item(account_key: str, playlist_id: str, title: str, video: Video, at: datetime) -> Event:
     """A video that was added to a playlist of the account: `com.youtube.playlist_item_added`."""
     by = f" by {video.channel}" if video.channel else ""
-    return Event(
-        id=f"youtube:playlist_item:{account_key}:{playlist_id}:{video.id}:{rfc3339(at)}",
-        type="com.youtube.playlist_item_added",
-        source=_source(account_key),
-        subject=video.id,
-        time=at,
-        platform=_PLATFORM,
-        data={
-            **_video_card(video, f"A video{by} was added to {title or 'a playlist'}."),
-            "url": f"{_SITE}/watch?v={video.id}&list={playlist_id}",
-            "playlist": {"id": playlist_id, "title": title},
-            "added_at": rfc3339(at),
-        },
+    data = {
+        **_video_card(video, f"A video{by} was added to {title or 'a playlist'}."),
+        "url": f"{_SITE}/watch?v={video.id}&list={playlist_id}",
+        "playlist": {"id": playlist_id, "title": title},
+        "added_at": rfc3339(at),
+    }
+    return _event(
+        "playlist_item_added",
+        f"youtube:playlist_item:{account_key}:{playlist_id}:{video.id}:{rfc3339(at)}",
+        account_key,
+        video.id,
+        at,
+        data,
     )
 
 
 def playlist_created(account_key: str, playlist_id: str, title: str, at: datetime) -> Event:
     """A playlist that the account made: `com.youtube.playlist_created`."""
-    return Event(
-        id=f"youtube:playlist_created:{account_key}:{playlist_id}",
-        type="com.youtube.playlist_created",
-        source=_source(account_key),
-        subject=playlist_id,
-        time=at,
-        platform=_PLATFORM,
-        data=_playlist_card(account_key, playlist_id, title, "You made a playlist."),
+    data = _playlist_card(account_key, playlist_id, title, "You made a playlist.")
+    return _event(
+        "playlist_created",
+        f"youtube:playlist_created:{account_key}:{playlist_id}",
+        account_key,
+        playlist_id,
+        at,
+        data,
     )
 
 
 def playlist_deleted(account_key: str, playlist_id: str, title: str) -> Event:
     """A playlist of the account that is gone: `com.youtube.playlist_deleted`; YouTube does not say when."""
-    return Event(
-        id=f"youtube:playlist_deleted:{account_key}:{playlist_id}",
-        type="com.youtube.playlist_deleted",
-        source=_source(account_key),
-        subject=playlist_id,
-        platform=_PLATFORM,
-        data=_playlist_card(account_key, playlist_id, title, "You deleted a playlist."),
+    data = _playlist_card(account_key, playlist_id, title, "You deleted a playlist.")
+    return _event(
+        "playlist_deleted",
+        f"youtube:playlist_deleted:{account_key}:{playlist_id}",
+        account_key,
+        playlist_id,
+        None,
+        data,
     )
 
 
 def subscribed(account_key: str, channel_id: str, name: str, avatar_url: str, at: datetime) -> Event:
     """A channel that the account's owner subscribed to: `com.youtube.subscribed`."""
-    return Event(
-        id=f"youtube:subscribed:{account_key}:{channel_id}:{rfc3339(at)}",
-        type="com.youtube.subscribed",
-        source=_source(account_key),
-        subject=channel_id,
-        time=at,
-        platform=_PLATFORM,
-        data={
-            **_channel_card(channel_id, name, avatar_url, f"You subscribed to {name or 'a channel'}."),
-            "subscribed_at": rfc3339(at),
-        },
+    data = {
+        **_channel_card(channel_id, name, avatar_url, f"You subscribed to {name or 'a channel'}."),
+        "subscribed_at": rfc3339(at),
+    }
+    return _event(
+        "subscribed",
+        f"youtube:subscribed:{account_key}:{channel_id}:{rfc3339(at)}",
+        account_key,
+        channel_id,
+        at,
+        data,
     )
 
 
@@ -146,13 +128,28 @@ def unsubscribed(account_key: str, channel_id: str, name: str, since: str) -> Ev
         name: Likewise.
         since: When it was subscribed to, which tells one end of a subscription from the next.
     """
+    data = _channel_card(channel_id, name, "", f"You no longer subscribe to {name or 'a channel'}.")
+    return _event(
+        "unsubscribed",
+        f"youtube:unsubscribed:{account_key}:{channel_id}:{since}",
+        account_key,
+        channel_id,
+        None,
+        data,
+    )
+
+
+def _event(
+    kind: str, identity: str, channel_id: str, subject: str, at: datetime | None, data: dict[str, Any]
+) -> Event:
     return Event(
-        id=f"youtube:unsubscribed:{account_key}:{channel_id}:{since}",
-        type="com.youtube.unsubscribed",
-        source=_source(account_key),
-        subject=channel_id,
+        id=identity,
+        type=f"com.youtube.{kind}",
+        source=_source(channel_id),
+        subject=subject,
+        time=at,
         platform=_PLATFORM,
-        data=_channel_card(channel_id, name, "", f"You no longer subscribe to {name or 'a channel'}."),
+        data=data,
     )
 
 

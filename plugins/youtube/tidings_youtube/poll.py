@@ -87,15 +87,16 @@ class _Run:
     async def pieces(self) -> AsyncIterator[Polled]:
         memory = self._memory
         self._note_pushed()
-        read = self._read_meanwhile(self._cadence())
-        if read is not None or self._is_due(0, self._subscriptions_due_at(self._cadence())):
+        cadence = self._cadence()
+        read = self._read_meanwhile(cadence)
+        if read is not None or self._is_due(self._subscriptions_due_at(cadence)):
             most = self._rules.most_channels
             yield self._piece(await read_subscriptions(self._api, self._asked, memory, most, read))
-        cadence = self._cadence()
+            cadence = self._cadence()  # of the channels that are there now
         self._forget_unwatched()
-        if self._likes and memory.likes and self._is_due(0, self._likes_due_at(cadence)):
+        if self._likes and memory.likes and self._is_due(self._likes_due_at(cadence)):
             yield await self._liked(cadence)
-        if self._playlists and self._is_due(0, due_at(memory, cadence.playlists_seconds)):
+        if self._playlists and self._is_due(due_at(memory, cadence.playlists_seconds)):
             async for piece in read_playlists(self._api, memory, self._now):
                 yield piece
         async for piece in self._uploads(cadence):
@@ -140,8 +141,8 @@ class _Run:
             if one not in watched:
                 channel.window, channel.looked_at = None, 0
 
-    def _is_due(self, looked_at: int, seconds: float) -> bool:
-        return self._asked.is_urgent or self._now >= looked_at + seconds
+    def _is_due(self, at: float) -> bool:
+        return self._asked.is_urgent or self._now >= at
 
     def _next_seconds(self, cadence: Cadence) -> float:
         memory = self._memory
