@@ -6,7 +6,7 @@ import generate
 import markdown_pages as md
 import pytest
 from generator import errors, settings
-from generator.markdown import prose
+from generator.markdown import prose, table
 
 from tidings.choices import KINDS
 from tidings.config import Settings
@@ -70,3 +70,8 @@ def test_a_docstring_becomes_lists() -> None:
         prose(doc)
         == "What.\n\n**Args**\n\n- `one`: First,\n  and more.\n\n**Returns**\n\nA thing: of two\nlines.\n"
     )
+
+
+def test_a_row_of_a_table_is_one_line_whatever_its_cells_hold() -> None:
+    rows = table(["key", "what"], [["a", "one\ntwo"], ["b", "x|y"]])
+    assert rows == "| key | what |\n| --- | --- |\n| a | one two |\n| b | x\\|y |\n"
