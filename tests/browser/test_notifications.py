@@ -8,7 +8,7 @@ from typing import Any
 import anyio
 import pytest
 from anyio import to_thread
-from playwright.async_api import Browser, Page, expect
+from playwright.async_api import Browser, Page, Route, expect
 
 import browsing
 import push_service
@@ -133,6 +133,26 @@ async def test_one_click_has_news_pushed_to_this_device_and_another_tests_it(
     await page.reload()
     await expect(page.get_by_role("button", name="Notify this device")).to_be_visible()
     assert await labels(owner) == []
+
+
+async def test_what_one_types_stays_while_the_page_still_loads(
+    guest: Visitor, owner: Person, service: PushService
+) -> None:
+    device = await Device.of(owner, service)
+    await device.give_to(guest)
+    typed = anyio.Event()
+
+    async def slowly(route: Route) -> None:
+        await typed.wait()
+        await route.continue_()
+
+    await guest.context.route("**/api/push/key", slowly)
+    page = await open_view(guest, owner)
+    await page.get_by_label("What you call it").fill("My desk")
+    typed.set()
+    await expect(page.get_by_role("button", name="Notify this device")).to_be_enabled()
+    await expect(page.get_by_label("What you call it")).to_have_value("My desk")
+    await expect(page.get_by_label("What you call it")).to_be_focused()
 
 
 async def test_devices_show_how_they_fare_and_can_be_removed(

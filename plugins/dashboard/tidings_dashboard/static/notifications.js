@@ -21,7 +21,9 @@ export class Notifications {
   #presence = new Presence();
   #user = 0; // counts who was signed in: what was asked for another is of no use
   #isOpen = false;
-  /** @type {HTMLFormElement | null} */ #form = null; // kept while the view is open: it may be half filled in
+  // Both are kept while the view is open: they may be half filled in.
+  /** @type {HTMLFormElement | null} */ #form = null;
+  /** @type {HTMLFormElement | null} */ #enabling = null;
   /** @type {Record<string, string>} */ #said = {}; // by device, how its test went; "" is of the page
 
   /**
@@ -47,7 +49,7 @@ export class Notifications {
     this.#key = key.answer;
     const { id } = await renew(this.#key.key);
     if (user !== this.#user) return;
-    this.#own = id;
+    this.#own ||= id; // the button may have been faster
     if (id) await this.#load();
     if (this.#isOpen) await this.open();
   }
@@ -80,6 +82,7 @@ export class Notifications {
   close() {
     this.#isOpen = false;
     this.#form = null;
+    this.#enabling = null;
     this.#said = {};
   }
 
@@ -117,9 +120,14 @@ export class Notifications {
     if (!canBePushed()) return make("p.notice.calm", {}, isApplePhone() ? PUSH.installFirst : PUSH.unable);
     if (Notification.permission === "denied") return make("p.notice.calm", {}, PUSH.denied);
     if (this.#devices.length >= this.#most) return make("p.notice.calm", {}, PUSH.full(this.#most));
+    this.#enabling ??= this.#enablingForm();
+    this.#enabling.querySelector("button").disabled = !this.#key.ready;
+    return this.#enabling;
+  }
+
+  #enablingForm() {
     const name = make("input", { id: "device-name", value: deviceName(), maxLength: 100, autocomplete: "off" });
     const button = make("button.button.primary", { type: "submit", "data-key": "enable" }, PUSH.enable);
-    button.disabled = !this.#key.ready;
     const form = make(
       "form.enable",
       {},
