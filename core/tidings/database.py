@@ -36,9 +36,11 @@ class Database(ABC):
         url: Where it is.
         units_at_once: How many units of work may be committed side by side. With one, everything is written one
             after the other, and units and appends share transactions.
+        has_thread: Whether what is written runs in a thread of this process, beside the loop.
     """
 
     units_at_once: ClassVar[int] = 1
+    has_thread: ClassVar[bool] = False
     url: URL
 
     @property
@@ -88,6 +90,16 @@ class Database(ABC):
             Unavailable: The database can't take it now. Nothing was stored.
             Exception: Whatever `work` raises. Nothing was stored.
         """
+
+    def execute_here(self, work: Callable[[Connection], T]) -> Callable[[], T] | None:
+        """Run `work` in this thread, the loop's, in a transaction that is left open; nobody else may write now.
+
+        Returns:
+            What commits it and returns the result; to be called by what `start` runs next, and it raises what `transact`
+            raises. None where it would have to wait, or `work` failed: nothing was done, and `transact` may be tried.
+        """
+        del work
+        return None
 
     @abstractmethod
     async def prepare(self, work: Callable[[Connection], T]) -> T:
