@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Coroutine, Generator, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Generator, Iterable, Sequence
 from types import CoroutineType
 from typing import Any, Generic, Protocol, TypeVar, cast
 from weakref import ReferenceType
 
 from starlette.types import Message, Scope, Send
 
-# An ASGI extension that our own protocol offers: its `write(status, headers, body)` sends a whole answer at once, or
-# returns False where the client is too slow for that, and `send` must be used.
-ANSWER = "tidings.answer"
+# An ASGI extension that our own protocol offers: an `Exchange`.
+EXCHANGE = "tidings.exchange"
 
 # Another, for answers that go on for long: its `connection` is a weak reference to a `Connection`.
 STREAM = "tidings.stream"
@@ -66,6 +65,20 @@ def offer(send: Send, message: Message) -> Awaitable[None] | None:
         None when the message is written; else, where the client is slow, an awaitable that ends when it is.
     """
     return step(send(message))[1]
+
+
+class Exchange(Protocol):
+    """One request and its answer, for short ones: ASGI's messages make a step of each piece."""
+
+    def body(self) -> bytes | None:
+        """The whole body; None where it has not come yet, or never will, and `receive` must be asked."""
+
+    def answer(self, status: int, headers: Iterable[tuple[bytes, bytes]], body: bytes) -> bool:
+        """Send a whole answer, its content-length among the headers.
+
+        Returns:
+            Whether it is sent; the client may be too slow for that, and `send` must be used.
+        """
 
 
 class Connection(Protocol):

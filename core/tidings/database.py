@@ -95,8 +95,8 @@ class Database(ABC):
         """Run `work` in this thread, the loop's, in a transaction that is left open; nobody else may write now.
 
         Returns:
-            What commits it and returns the result; to be called by what `start` runs next, and it raises what `transact`
-            raises. None where it would have to wait, or `work` failed: nothing was done, and `transact` may be tried.
+            What commits it and returns the result, to be called by what `start` runs next; it raises what `transact`
+            does. None where it would have to wait, or `work` failed: nothing was done, and `transact` may be tried.
         """
         del work
         return None

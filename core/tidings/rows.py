@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, NamedTuple, Protocol
 
 import msgspec
@@ -148,7 +148,7 @@ def _storable_time(time: datetime) -> tuple[int, datetime] | tuple[None, None]:
     """As it is stored, and as it will be read again."""
     try:
         stored = to_stored(time)
-        return stored, from_stored(stored)
+        return stored, time if time.tzinfo is UTC else from_stored(stored)
     except (TypeError, OverflowError):  # without a zone, or beyond what a datetime can hold in UTC
         return None, None
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
+from functools import lru_cache
 from typing import Any, Protocol
 
-from starlette.types import Message, Receive, Scope, Send
+from starlette.types import Receive, Scope, Send
 from structlog.typing import FilteringBoundLogger
 
 from tidings.addressing import hinted, items_for
-from tidings.asgi import ANSWER, step
+from tidings.asgi import EXCHANGE, Exchange
 from tidings.contracts import (
     Clock,
     DeliveryKey,
@@ -137,7 +138,7 @@ class Webhooks:
         reply: Reply | None = None
         try:
             sent = _headers(scope)
-            body = await self._read_body(sent, receive)
+            body = await self._read_body(scope, sent, receive)
             if body is None:
                 return  # the sender went away in the middle
             request = WebhookRequest(
@@ -350,7 +351,7 @@ class Webhooks:
         targets[platform, ref] = target
         return target
 
-    async def _read_body(self, headers: Mapping[str, str], receive: Receive) -> bytes | None:
+    async def _read_body(self, scope: Scope, headers: Mapping[str, str], receive: Receive) -> bytes | None:
         """The raw body, or None if the sender went away.
 
         Raises:
@@ -359,28 +360,27 @@ class Webhooks:
         length = headers.get("content-length", "")
         if length.isdecimal() and int(length) > self._most_bytes:
             raise self._too_large()
-        # A body that came with its headers, as nearly all do, needs no timer.
-        message, rest = step(receive())
-        if message is not None and not message.get("more_body", False) and message["type"] == "http.request":
-            body: bytes = message.get("body", b"")
+        # Nearly all come with their headers, and need neither a message nor a timer.
+        exchange = _exchange(scope)
+        body = exchange.body() if exchange is not None else None
+        if body is not None:
             if len(body) > self._most_bytes:
                 raise self._too_large()
             return body
         try:
             async with asyncio.timeout(_BODY_SECONDS):
-                return await self._read_chunks(message if rest is None else await rest, receive)
+                return await self._read_chunks(receive)
         except TimeoutError:
             raise Rejected("The body did not arrive in time.", status=408) from None
 
-    async def _read_chunks(self, message: Message | None, receive: Receive) -> bytes | None:
+    async def _read_chunks(self, receive: Receive) -> bytes | None:
         body = bytearray()
-        while message is not None and message["type"] == "http.request":
+        while (message := await receive())["type"] == "http.request":
             body += message.get("body", b"")
             if len(body) > self._most_bytes:
                 raise self._too_large()
             if not message.get("more_body", False):
                 return bytes(body)
-            message = await receive()
         return None
 
     def _too_large(self) -> Rejected:
@@ -405,15 +405,25 @@ def _outcome(answer: Mapping[str, Any]) -> str:
     return "unknown" if answer["status"] == "unknown" else "stored"
 
 
+@lru_cache(maxsize=256)
+def _name(raw: bytes) -> str:
+    return raw.decode("latin-1")
+
+
 def _headers(scope: Scope) -> dict[str, str]:
     pairs: list[tuple[bytes, bytes]] = scope["headers"]
-    headers = {str(name, "latin-1"): str(value, "latin-1") for name, value in pairs}
+    headers = {_name(name): value.decode("latin-1") for name, value in pairs}
     if len(headers) != len(pairs):
         headers = {}
         for raw_name, raw_value in pairs:
-            name, value = str(raw_name, "latin-1"), str(raw_value, "latin-1")
+            name, value = _name(raw_name), raw_value.decode("latin-1")
             headers[name] = f"{headers[name]}, {value}" if name in headers else value
     return headers
+
+
+def _exchange(scope: Scope) -> Exchange | None:
+    exchange: Exchange | None = scope.get("extensions", _NO_EXTENSIONS).get(EXCHANGE)
+    return exchange
 
 
 def _address(scope: Scope) -> str:
@@ -440,7 +450,7 @@ async def _respond(
         raw.append((b"content-length", str(len(body)).encode()))
     if headers:
         raw.extend((name.encode(), value.encode()) for name, value in headers.items())
-    extension = scope.get("extensions", _NO_EXTENSIONS).get(ANSWER)
-    if extension is None or not extension["write"](status, raw, body):
+    exchange = _exchange(scope)
+    if exchange is None or not exchange.answer(status, raw, body):
         await send({"type": "http.response.start", "status": status, "headers": raw})
         await send({"type": "http.response.body", "body": body})

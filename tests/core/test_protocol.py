@@ -163,3 +163,30 @@ async def test_many_bodies_share_the_bytes_of_a_piece() -> None:
         body.offer(PIECES[2])
     assert {id(chunk) for chunk in written} == {id(written[0])}
     assert written[0] == b"12c\r\n" + PIECES[2] + b"\r\n"
+
+
+async def test_a_connection_is_closed_once_it_has_been_idle_for_long_enough() -> None:
+    released = asyncio.Event()
+
+    async def app(scope: Scope, _receive: Receive, send: Send) -> None:
+        if scope["path"] == "/slow":
+            await released.wait()
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"2")]})
+        await send({"type": "http.response.body", "body": b"ok"})
+
+    loop = asyncio.get_running_loop()
+    config = uvicorn.Config(app, log_config=None, lifespan="off", date_header=False)
+    config.timeout_keep_alive = 0.2  # type: ignore[assignment]  # a fraction will do
+    async with wire.connected(config) as (reader, writer):
+        writer.write(GET)
+        await reader.readuntil(b"ok")
+        writer.write(GET.replace(b"/ ", b"/slow "))
+        with pytest.raises(TimeoutError):  # it is not idle, although the timer is long due
+            await asyncio.wait_for(reader.readexactly(1), 0.5)
+        released.set()
+        await reader.readuntil(b"ok")
+        writer.write(GET)
+        await reader.readuntil(b"ok")
+        answered_at = loop.time()
+        assert await asyncio.wait_for(reader.read(), 20) == b""
+        assert loop.time() - answered_at >= 0.19
