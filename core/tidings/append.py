@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -206,8 +206,12 @@ class Batch:
             end_held(connection, self._endings, self._at)
 
 
-def _leases(item: Item) -> Iterator[tuple[int, str, str, str]]:
+def _leases(item: Item) -> Sequence[tuple[int, str, str, str]]:
     """The leases that must be held for the item."""
-    for lease in (item.lease, item.job_end):
-        if lease is not None:
-            yield item.user_id, lease.kind, lease.key, lease.lease
+    if item.lease is None and item.job_end is None:
+        return ()
+    return [
+        (item.user_id, lease.kind, lease.key, lease.lease)
+        for lease in (item.lease, item.job_end)
+        if lease is not None
+    ]
