@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Coroutine, Generator, Iterable, Sequence
+from functools import lru_cache
 from types import CoroutineType
 from typing import Any, Generic, Protocol, TypeVar, cast
 from weakref import ReferenceType
@@ -15,6 +16,7 @@ EXCHANGE = "tidings.exchange"
 # Another, for answers that go on for long: its `connection` is a weak reference to a `Connection`.
 STREAM = "tidings.stream"
 
+_NO_EXTENSIONS: dict[str, Any] = {}
 T = TypeVar("T")
 
 
@@ -79,6 +81,29 @@ class Exchange(Protocol):
         Returns:
             Whether it is sent; the client may be too slow for that, and `send` must be used.
         """
+
+
+def exchange_of(scope: Scope) -> Exchange | None:
+    """The exchange of a request, if whoever serves it offers one."""
+    exchange: Exchange | None = scope.get("extensions", _NO_EXTENSIONS).get(EXCHANGE)
+    return exchange
+
+
+def header_texts(scope: Scope) -> dict[str, str]:
+    """A request's headers by name, in lower case; one that was sent twice has both values (RFC 9110 §5.3)."""
+    pairs: list[tuple[bytes, bytes]] = scope["headers"]
+    headers = {_name(name): value.decode("latin-1") for name, value in pairs}
+    if len(headers) != len(pairs):
+        headers = {}
+        for raw_name, raw_value in pairs:
+            name, value = _name(raw_name), raw_value.decode("latin-1")
+            headers[name] = f"{headers[name]}, {value}" if name in headers else value
+    return headers
+
+
+@lru_cache(maxsize=256)
+def _name(raw: bytes) -> str:
+    return raw.decode("latin-1")
 
 
 class Connection(Protocol):

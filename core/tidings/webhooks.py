@@ -5,14 +5,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
-from functools import lru_cache
 from typing import Any, Protocol
 
 from starlette.types import Receive, Scope, Send
 from structlog.typing import FilteringBoundLogger
 
 from tidings.addressing import hinted, items_for
-from tidings.asgi import EXCHANGE, Exchange
+from tidings.asgi import exchange_of, header_texts
 from tidings.contracts import (
     Clock,
     DeliveryKey,
@@ -37,7 +36,6 @@ from tidings.registrations import Addressed, Target
 
 _BODY_SECONDS = 30.0  # for the whole body to arrive
 _MOST_TARGETS = 10_000
-_NO_EXTENSIONS: dict[str, Any] = {}
 
 
 class _Limited(Exception):
@@ -137,7 +135,7 @@ class Webhooks:
         headers: dict[str, str] = {}
         reply: Reply | None = None
         try:
-            sent = _headers(scope)
+            sent = header_texts(scope)
             body = await self._read_body(scope, sent, receive)
             if body is None:
                 return  # the sender went away in the middle
@@ -361,7 +359,7 @@ class Webhooks:
         if length.isdecimal() and int(length) > self._most_bytes:
             raise self._too_large()
         # Nearly all come with their headers, and need neither a message nor a timer.
-        exchange = _exchange(scope)
+        exchange = exchange_of(scope)
         body = exchange.body() if exchange is not None else None
         if body is not None:
             if len(body) > self._most_bytes:
@@ -405,27 +403,6 @@ def _outcome(answer: Mapping[str, Any]) -> str:
     return "unknown" if answer["status"] == "unknown" else "stored"
 
 
-@lru_cache(maxsize=256)
-def _name(raw: bytes) -> str:
-    return raw.decode("latin-1")
-
-
-def _headers(scope: Scope) -> dict[str, str]:
-    pairs: list[tuple[bytes, bytes]] = scope["headers"]
-    headers = {_name(name): value.decode("latin-1") for name, value in pairs}
-    if len(headers) != len(pairs):
-        headers = {}
-        for raw_name, raw_value in pairs:
-            name, value = _name(raw_name), raw_value.decode("latin-1")
-            headers[name] = f"{headers[name]}, {value}" if name in headers else value
-    return headers
-
-
-def _exchange(scope: Scope) -> Exchange | None:
-    exchange: Exchange | None = scope.get("extensions", _NO_EXTENSIONS).get(EXCHANGE)
-    return exchange
-
-
 def _address(scope: Scope) -> str:
     client = scope.get("client")
     return client[0] if client else "unknown"
@@ -450,7 +427,7 @@ async def _respond(
         raw.append((b"content-length", str(len(body)).encode()))
     if headers:
         raw.extend((name.encode(), value.encode()) for name, value in headers.items())
-    exchange = _exchange(scope)
+    exchange = exchange_of(scope)
     if exchange is None or not exchange.answer(status, raw, body):
         await send({"type": "http.response.start", "status": status, "headers": raw})
         await send({"type": "http.response.body", "body": body})
