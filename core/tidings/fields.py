@@ -7,10 +7,13 @@ already takes the value (`as_object`, `as_link`, `one_line`, …).
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final
+
+import msgspec
 
 #: A JSON object with anything in it.
 Object = Mapping[str, Any]
@@ -22,12 +25,46 @@ _WORD_LENGTH: Final = 100
 _URL_LENGTH: Final = 2000
 _INSTANT_LENGTH: Final = 40
 
+_LONGEST_INTEGER: Final = (
+    20  # characters of a 64-bit integer with its sign; Python refuses to print very long ones
+)
+_strict: Final = msgspec.json.Decoder[Any]()
+_lenient: Final = json.JSONDecoder(
+    strict=False,
+    parse_int=lambda digits: int(digits) if len(digits) <= _LONGEST_INTEGER else None,
+    parse_constant=lambda _: None,
+)
 _EMPTY: Final[Object] = {}
 _UNPRINTABLE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _URL = re.compile(r"https?://[A-Za-z0-9\[][!#-&(-;=?-\[\]-_a-~\x80-\U0010ffff]*")  # no blank, no "'<>\`
 _EARLIEST: Final = 946_684_800  # 2000-01-01: nothing at any platform is older
 _LATEST: Final = 4_102_444_800  # 2100-01-01
+
+
+def as_json(text: bytes, decoder: msgspec.json.Decoder[Any] = _strict) -> Any:
+    """The JSON value in `text`, whatever is in it; None where it is no JSON, `{}` where it is nested too deep to read.
+
+    Platforms write what the strict standard refuses, and it is news all the same: half a surrogate pair where text was
+    cut, bare control characters, bytes that are no UTF-8. NaN, infinities and integers beyond 64 bits become None.
+
+    Args:
+        text: As it came.
+        decoder: For what is strictly JSON; it may leave out what nobody asks for. What it refuses is read whole.
+    """
+    try:
+        return decoder.decode(text)
+    except RecursionError:
+        return {}
+    except (msgspec.DecodeError, UnicodeError) as error:
+        if isinstance(error, msgspec.ValidationError) and decoder is not _strict:
+            return as_json(text)
+    try:
+        return _lenient.decode(text.decode("utf-8-sig", "replace"))
+    except RecursionError:
+        return {}
+    except ValueError:
+        return None
 
 
 def as_object(value: object) -> Object:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, TypedDict
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -141,3 +142,45 @@ def test_of_a_list_only_what_is_expected_is_kept() -> None:
     assert fields.as_strings(["a", 1, None]) == ["a"]
     assert not fields.as_strings("abc")
     assert not fields.as_objects({"a": 1})
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        (b'{"a": [1, "\xc3\xa4"]}', {"a": [1, "ä"]}),
+        (b'{"a": "\\ud83d"}', {"a": "\ud83d"}),
+        (b'{"a": "one\x07two"}', {"a": "one\x07two"}),
+        (b'{"a": "\xff"}', {"a": "\ufffd"}),
+        (b'\xef\xbb\xbf{"a": 1}', {"a": 1}),
+        (b'{"a": NaN, "b": -Infinity}', {"a": None, "b": None}),
+        (b'{"a": %s, "b": NaN}' % (b"7" * 10_000), {"a": None, "b": None}),
+        (b'{"a": "\\ud83d", "b": 9223372036854775807}', {"a": "\ud83d", "b": 2**63 - 1}),
+        (b"[" * 100_000 + b"]" * 100_000, {}),
+        (b'{"a": "\\ud83d", "b": ' + b"[" * 100_000 + b"]" * 100_000 + b"}", {}),
+        (b"", None),
+        (b"{", None),
+        (b"payload=1", None),
+        (b"null", None),
+    ],
+)
+def test_json_is_read_whatever_is_in_it(text: bytes, value: object) -> None:
+    assert fields.as_json(text) == value
+
+
+def test_what_a_shape_refuses_is_read_whole() -> None:
+    class Shape(TypedDict, total=False):
+        a: list[int]
+
+    shape = msgspec.json.Decoder(Shape)
+    assert fields.as_json(b'{"a": [1], "b": 2}', shape) == {"a": [1]}
+    assert fields.as_json(b'{"a": "x", "b": 2}', shape) == {"a": "x", "b": 2}
+    assert fields.as_json(b'{"a": [1], "b": NaN}', shape) == {"a": [1], "b": None}
+
+
+@given(ANYTHING)
+def test_what_json_can_say_is_read_as_it_was(value: Any) -> None:
+    try:
+        text = msgspec.json.encode(value)
+    except (ValueError, OverflowError, msgspec.MsgspecError):
+        return
+    assert fields.as_json(text) == msgspec.json.decode(text)
