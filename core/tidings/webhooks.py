@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Collection, Mapping, Sequence
+from contextlib import suppress
 from datetime import datetime
 from typing import Any, Protocol
 
@@ -31,7 +32,7 @@ from tidings.journal import SqlJournal
 from tidings.keysets import KeySets
 from tidings.lookups import Lookups
 from tidings.metrics import Metrics
-from tidings.ratelimit import Decision, Limiter, address_key
+from tidings.ratelimit import Decision, Limiter, address_key, exceeded
 from tidings.registrations import Addressed, Target
 
 _BODY_SECONDS = 30.0  # for the whole body to arrive
@@ -150,11 +151,11 @@ class Webhooks:
             self._use_keys(platform, ref)
             status, outcome = error.status, "refused"
             answer = {"error": {"code": "refused", "message": redact(str(error))}}
-            if status in {401, 404} and self._failures is not None:
+            if status in {401, 404}:
                 # Counted after the verdict, so that what a platform signed is taken from a busy address too.
-                decision = self._failures.hit(address_key(_address(scope)), started)
-                if not decision.allowed:
-                    status, headers = 429, decision.headers()
+                with suppress(Unavailable):  # refused it is all the same
+                    if excess := await exceeded(self._failures, address_key(_address(scope)), started):
+                        status, headers = 429, excess.headers()
         except _Limited as error:
             status, outcome, headers = 429, "limited", error.decision.headers()
             answer = {"error": {"code": "rate_limited", "message": str(error)}}
@@ -205,10 +206,9 @@ class Webhooks:
         self._health.component(f"connector/{platform}").up()
         fields["kind"] = parsed.kind
         fields["delivery"] = parsed.delivery_id
-        if self._registration_limits is not None:
-            decision = self._registration_limits.hit(target.registration_id, self._clock.monotonic())
-            if not decision.allowed:
-                raise _Limited(decision)
+        now = self._clock.monotonic()
+        if excess := await exceeded(self._registration_limits, target.registration_id, now):
+            raise _Limited(excess)
         if parsed.signal and target.connection_id:
             await self._arrivals.signal(
                 parsed.signal, (target.connection_id,), target.registration_id, parsed.signalled_at

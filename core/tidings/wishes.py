@@ -51,7 +51,7 @@ class Wishes:
                 status=403,
                 code="forbidden",
             )
-        decision = self._limits.hit(principal, self._clock.monotonic())
+        decision = await self._limits.hit(principal, self._clock.monotonic())
         if decision is not None and not decision.allowed:
             raise Denied(decision.refusal, status=429, code="rate_limited")
         await self.carry_out(principal.user_id, connection_id)

@@ -77,6 +77,7 @@ LAYERS = [
         "jwt",
         "jwtkeys",
         "ratelimit",
+        "sharedlimits",
         "push_subscriptions",
         "push_rules",
         "presence",
