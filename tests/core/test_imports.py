@@ -49,6 +49,7 @@ LAYERS = [
         "sqlite",
         "postgres",
         "apilogin",
+        "commits",
         "rowsecurity",
         "engines",
         "serverlock",
