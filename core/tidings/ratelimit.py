@@ -65,12 +65,16 @@ class Limiter:
         rate: How many in how long.
         policy: The limit's name in headers.
         most_keys: How many keys are remembered.
+        is_for_strangers: Whether keys are of their making; to nodes that share a limit it makes a difference.
     """
 
-    def __init__(self, rate: Rate, *, policy: str, most_keys: int = MOST_KEYS) -> None:
+    def __init__(
+        self, rate: Rate, *, policy: str, most_keys: int = MOST_KEYS, is_for_strangers: bool = False
+    ) -> None:
         self._rate = rate
         self._policy = policy
         self._most_keys = most_keys
+        self.is_for_strangers = is_for_strangers
         self._windows: OrderedDict[str, tuple[float, int]] = OrderedDict()
 
     def hit(self, key: str, now: float) -> Decision:

@@ -97,7 +97,7 @@ class SharedLimiter(Limiter):
         is_for_strangers: bool = False,
         most_keys: int = MOST_KEYS,
     ) -> None:
-        super().__init__(rate, policy=policy, most_keys=most_keys)
+        super().__init__(rate, policy=policy, most_keys=most_keys, is_for_strangers=is_for_strangers)
         self._writer = writer
         self._clock = clock
         self._grant = max(1, rate.amount // _GRANTS)

@@ -59,10 +59,12 @@ class _Unknown(Exception):
 class Arrivals(Protocol):
     """Keeps account of what was delivered; see `tidings.arrivals`."""
 
-    def delivered(self, connection_id: str, registration_id: str, now: datetime, *, has_news: bool) -> None:
+    def delivered(
+        self, user_id: UserId, connection_id: str, registration_id: str, now: datetime, *, has_news: bool
+    ) -> None:
         """A delivery was taken."""
 
-    def failed(self, connection_id: str) -> None:
+    def failed(self, user_id: UserId, connection_id: str) -> None:
         """A delivery could not be taken."""
 
     def failed_common(self, platform: str) -> None:
@@ -206,8 +208,8 @@ class Webhooks:
         self._health.component(f"connector/{platform}").up()
         fields["kind"] = parsed.kind
         fields["delivery"] = parsed.delivery_id
-        now = self._clock.monotonic()
-        if excess := await exceeded(self._registration_limits, target.registration_id, now):
+        began = self._clock.monotonic()
+        if excess := await exceeded(self._registration_limits, target.registration_id, began):
             raise _Limited(excess)
         if parsed.signal and target.connection_id:
             await self._arrivals.signal(
@@ -227,8 +229,9 @@ class Webhooks:
         )
         if parsed.events:
             fields["event_id"] = parsed.events[0].id
+        now, has_news = self._clock.now(), bool(parsed.events)
         self._arrivals.delivered(
-            target.connection_id, target.registration_id, self._clock.now(), has_news=bool(parsed.events)
+            target.user_id, target.connection_id, target.registration_id, now, has_news=has_news
         )
         appended = outcome.appended
         answer = {
@@ -288,8 +291,8 @@ class Webhooks:
         items = items_for(platform, parsed, connections, "webhook")
         outcomes = await asyncio.gather(*[self._journal.enqueue(item) for item in items])
         now = self._clock.now()
-        for connection_id in connections:
-            self._arrivals.delivered(connection_id, "", now, has_news=bool(parsed.events))
+        for connection_id, user_id in connections.items():
+            self._arrivals.delivered(user_id, connection_id, "", now, has_news=bool(parsed.events))
         fresh = sum(outcome.appended.fresh for outcome in outcomes)
         repeated = any(outcome.appended.repeated for outcome in outcomes)
         return {
@@ -306,7 +309,7 @@ class Webhooks:
     def _failed(self, platform: str, fields: Mapping[str, Any]) -> None:
         """A delivery that was verified could not be taken: one for a connection, or one to the common address."""
         if connection_id := fields.get("connection"):
-            self._arrivals.failed(connection_id)
+            self._arrivals.failed(fields["user"], connection_id)
         elif "kind" in fields and "registration" not in fields:
             self._arrivals.failed_common(platform)
 

@@ -73,7 +73,7 @@ class Wishes:
             raise Conflict(f"This connection can't be synced: {connection.reason}")
         now = self._clock.now()
         if connection.state == PARKED:
-            set_state(sql, connection.id, "connected")
+            set_state(sql, connection.id, "connected", user_id=user_id)
             encourage(sql, connection, now)
         change_monitor(sql, connection.user_id, connection.id, is_urgent=True)
         for kind in ("sync", "recover"):
