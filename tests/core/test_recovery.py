@@ -10,6 +10,7 @@ import pytest
 
 from scripted import DAY, HOUR, Logging, Watch, watching
 from tidings.errors import Rejected
+from tidings.jobs import Job
 from tidings.recovery import compare
 from tidings.watching import RECOVER, request
 
