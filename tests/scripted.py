@@ -383,7 +383,10 @@ class Watch:
                 delivery=DeliveryKey(registration_id, parsed.delivery_id),
             )
         )
-        self.arrivals.delivered(self.connection_id, registration_id, now, has_news=bool(parsed.events))
+        user_id = (await self.connection).user_id
+        self.arrivals.delivered(
+            user_id, self.connection_id, registration_id, now, has_news=bool(parsed.events)
+        )
         return True
 
     async def park(self) -> None:

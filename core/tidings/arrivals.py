@@ -6,7 +6,7 @@ own for it. What it says about the webhook or the grant itself is acted upon bef
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
 from datetime import datetime, timedelta
 from functools import partial
@@ -18,6 +18,7 @@ from tidings.addressing import REACH, request_comparison, request_reach
 from tidings.connections import change_monitor, find_connection, note_events
 from tidings.contracts import Clock
 from tidings.errors import NotFound, Unavailable
+from tidings.event import UserId
 from tidings.upstreams import note_deliveries, note_failure, note_verified
 from tidings.watching import HOOKS, MONITOR, RECOVER, encourage, look, request
 from tidings.writer import Writer
@@ -52,17 +53,20 @@ class Arrivals:
         self._registrations: dict[str, datetime] = {}  # when each delivered last, since the last flush
         self._addressed: dict[str, datetime] = {}  # connections, by the platform's common address
         self._news: dict[str, datetime] = {}  # connections
-        self._connections: set[str] = set()  # for which something was delivered
-        self._failed: set[str] = set()  # connections, a delivery for which could not be taken
+        self._connections: dict[str, UserId] = {}  # for which something was delivered, and whose they are
+        self._failed: dict[str, UserId] = {}  # connections, a delivery for which could not be taken
         self._failed_common: set[str] = (
             set()
         )  # platforms, a delivery to whose common address could not be taken
         self._looked: dict[str, datetime] = {}  # at connections, whether this delivery matters to the monitor
 
-    def delivered(self, connection_id: str, registration_id: str, now: datetime, *, has_news: bool) -> None:
+    def delivered(
+        self, user_id: UserId, connection_id: str, registration_id: str, now: datetime, *, has_news: bool
+    ) -> None:
         """A delivery was taken.
 
         Args:
+            user_id: For whom.
             connection_id: Whose; "" where a person made the registration.
             registration_id: By which it came; "" for the platform's common address.
             now: The present instant.
@@ -73,13 +77,13 @@ class Arrivals:
         else:
             self._addressed[connection_id] = now
         if connection_id:
-            self._connections.add(connection_id)
+            self._connections[connection_id] = user_id
             if has_news:
                 self._news[connection_id] = now
 
-    def failed(self, connection_id: str) -> None:
+    def failed(self, user_id: UserId, connection_id: str) -> None:
         """A delivery could not be taken, and many platforms send only once."""
-        self._failed.add(connection_id)
+        self._failed[connection_id] = user_id
 
     def failed_common(self, platform: str) -> None:
         """A delivery to a platform's common address could not be taken."""
@@ -143,21 +147,23 @@ class Arrivals:
         now = self._clock.now()
         if len(self._looked) > _MOST_LOOKED:
             self._looked.clear()
-        doubtful = [
-            one
-            for one in self._connections
+        doubtful = {
+            one: user_id
+            for one, user_id in self._connections.items()
             if one not in self._looked or now - self._looked[one] > _LOOKED_ENOUGH
-        ]
+        }
         self._looked.update(dict.fromkeys(doubtful, now))
-        work = partial(_write, self._registrations, self._addressed, self._news, doubtful, now)
+        addressed = {(self._connections[one], one): at for one, at in self._addressed.items()}
+        news = {(self._connections[one], one): at for one, at in self._news.items()}
+        work = partial(_write, self._registrations, addressed, news, doubtful, now)
         failed, failed_common = self._failed, self._failed_common
         self._registrations, self._addressed, self._news = {}, {}, {}
-        self._connections, self._failed, self._failed_common = set(), set(), set()
+        self._connections, self._failed, self._failed_common = {}, {}, set()
         with suppress(Unavailable):  # the next ones are written down when the database is back
             await self._writer.run_unit(work)
         if failed or failed_common:
             try:
-                await self._writer.run_unit(partial(_recover, sorted(failed), sorted(failed_common), now))
+                await self._writer.run_unit(partial(_recover, failed, sorted(failed_common), now))
             except Unavailable:  # they failed because the database is away, as a rule
                 self._failed |= failed
                 self._failed_common |= failed_common
@@ -165,38 +171,36 @@ class Arrivals:
 
 def _write(
     registrations: dict[str, datetime],
-    addressed: dict[str, datetime],
-    news: dict[str, datetime],
-    doubtful: Collection[str],
+    addressed: Mapping[tuple[UserId, str], datetime],
+    news: Mapping[tuple[UserId, str], datetime],
+    doubtful: Mapping[str, UserId],
     now: datetime,
     sql: Sql,
 ) -> None:
-    wanted = [connection_id for connection_id in doubtful if _is_sign(sql, connection_id)]
+    wanted = {one: user_id for one, user_id in doubtful.items() if _is_sign(sql, user_id, one)}
     note_deliveries(sql, registrations)
     note_events(sql, news)
-    for connection_id, at in addressed.items():
+    for (user_id, connection_id), at in addressed.items():
+        change_monitor(sql, user_id, connection_id, addressed_at=at)  # nothing, where it was disconnected
+    for connection_id, user_id in wanted.items():
         with suppress(NotFound):  # disconnected a moment ago
-            connection = find_connection(sql, connection_id)
-            change_monitor(sql, connection.user_id, connection.id, addressed_at=at)
-    for connection_id in wanted:
-        with suppress(NotFound):  # disconnected a moment ago
-            request(sql, find_connection(sql, connection_id), MONITOR, now)
+            request(sql, find_connection(sql, connection_id, user_id=user_id), MONITOR, now)
 
 
-def _recover(connection_ids: Collection[str], platforms: Collection[str], now: datetime, sql: Sql) -> None:
+def _recover(owners: Mapping[str, UserId], platforms: Collection[str], now: datetime, sql: Sql) -> None:
     """Have the logs looked through in which the deliveries stand that could not be taken."""
-    for connection_id in connection_ids:
+    for connection_id, user_id in sorted(owners.items()):
         with suppress(NotFound):  # disconnected a moment ago
-            connection = find_connection(sql, connection_id)
+            connection = find_connection(sql, connection_id, user_id=user_id)
             request(sql, connection, RECOVER, now, in_seconds=_RECOVER_SECONDS)
     for platform in platforms:
         request_comparison(sql, platform, now, in_seconds=_RECOVER_SECONDS)
 
 
-def _is_sign(sql: Sql, connection_id: str) -> bool:
+def _is_sign(sql: Sql, user_id: UserId, connection_id: str) -> bool:
     """Whether a delivery for this connection is the first since its strategy changed, or came into doubt."""
     try:
-        watched = look(connection_id, sql)
+        watched = look(user_id, connection_id, sql)
     except NotFound:
         return False
     since = max(

@@ -273,7 +273,7 @@ class _Run:
                 change_monitor(
                     sql, connection.user_id, connection_id, missed=recall(connection).missed + count
                 )
-                note_events(sql, {connection_id: self._now})
+                note_events(sql, {(connection.user_id, connection_id): self._now})
                 request(sql, connection, MONITOR, self._now)
 
         await self._to.writer.run_unit(work)

@@ -249,7 +249,7 @@ class Limits(Section):
     max_body: Annotated[Size, Field(gt=0)] = 25 * 1024 * 1024
     """The largest request body."""
     streams: Annotated[Annotated[Whole, Field(ge=1)] | None, Unlimited] = None
-    """Open streams of each user."""
+    """Open streams of each user at each node."""
 
 
 class Retention(Section):

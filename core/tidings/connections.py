@@ -51,7 +51,7 @@ _BY_ID = Statement(_WHOLE.where(_HAS_ID))
 _OWN = Statement(_WHOLE.where(_IS_IT))
 _MEMORY = Statement(select(connections.c.monitor).where(_IS_IT))
 _REMEMBER = Statement(update(connections).where(_IS_IT).values(monitor=bindparam("memory")))
-_HAD_NEWS = Statement(update(connections).where(_HAS_ID).values(last_event_at=bindparam("at")))
+_HAD_NEWS = Statement(update(connections).where(_IS_IT).values(last_event_at=bindparam("at")))
 _CHECKED = Statement(
     update(connections)
     .where(_IS_IT)
@@ -198,6 +198,15 @@ def find_connection(sql: Sql, connection_id: str, *, user_id: UserId | None = No
     return _connection(row)
 
 
+def read_again(sql: Sql, connection: Connection) -> Connection:
+    """A connection as it is by now.
+
+    Raises:
+        NotFound: It is gone.
+    """
+    return find_connection(sql, connection.id, user_id=connection.user_id)
+
+
 def list_connections(
     sql: Sql, *, user_id: UserId | None = None, platform: str = "", grant_id: str = ""
 ) -> Sequence[Connection]:
@@ -213,24 +222,27 @@ def list_connections(
     return [_connection(row) for row in rows]
 
 
-def set_state(sql: Sql, connection_id: str, state: str, reason: str = "") -> bool:
+def set_state(
+    sql: Sql, connection_id: str, state: str, reason: str = "", *, user_id: UserId | None = None
+) -> bool:
     """Change a connection's state; says whether it was another one."""
-    changed = sql.execute(
-        update(connections)
-        .where(connections.c.id == connection_id, connections.c.state != state)
-        .values(state=state, reason=reason)
-    )
-    return bool(changed.rowcount)
+    statement = update(connections).where(connections.c.id == connection_id, connections.c.state != state)
+    if user_id is not None:
+        statement = statement.where(connections.c.user_id == user_id)
+    return bool(sql.execute(statement.values(state=state, reason=reason)).rowcount)
 
 
-def set_settings(sql: Sql, connection_id: str, settings: Mapping[str, Any]) -> None:
+def set_settings(sql: Sql, user_id: UserId, connection_id: str, settings: Mapping[str, Any]) -> None:
     """Replace what its user chose."""
-    _set(sql, connection_id, settings=msgspec.json.encode(settings).decode())
+    _set(sql, user_id, connection_id, settings=msgspec.json.encode(settings).decode())
 
 
-def set_strategy(sql: Sql, connection_id: str, strategy: str, reason: str, now: datetime) -> None:
+def set_strategy(
+    sql: Sql, user_id: UserId, connection_id: str, strategy: str, reason: str, now: datetime
+) -> None:
     """Write how it is being watched from now on, and why."""
-    _set(sql, connection_id, strategy=strategy, strategy_since=to_stored(now), strategy_reason=reason)
+    since = to_stored(now)
+    _set(sql, user_id, connection_id, strategy=strategy, strategy_since=since, strategy_reason=reason)
 
 
 def change_monitor(sql: Sql, user_id: UserId, connection_id: str, **changes: Any) -> None:
@@ -278,10 +290,10 @@ def note_checks(sql: Sql, checks: Mapping[tuple[UserId, str], Check]) -> None:
             change_monitor(sql, user_id, connection_id, **changes)
 
 
-def note_events(sql: Sql, events_at: Mapping[str, datetime]) -> None:
-    """Write down when each of these connections had news last."""
-    for connection_id, at in events_at.items():
-        _HAD_NEWS.run(sql, connection_id=connection_id, at=to_stored(at))
+def note_events(sql: Sql, events_at: Mapping[tuple[UserId, str], datetime]) -> None:
+    """Write down when each of these connections, by user and id, had news last."""
+    for (user_id, connection_id), at in events_at.items():
+        _HAD_NEWS.run(sql, of_user_id=user_id, connection_id=connection_id, at=to_stored(at))
 
 
 def remove_connection(sql: Sql, connection_id: str) -> None:
@@ -334,8 +346,9 @@ def write_checkpoints(sql: Sql, moved: Mapping[str, tuple[int, Mapping[str, Any]
     insert_rows(sql, checkpoints, _POSITION_COLUMNS, rows, on_conflict=_MOVED_ON)
 
 
-def _set(sql: Sql, connection_id: str, **values: Any) -> None:
-    sql.execute(update(connections).where(connections.c.id == connection_id).values(**values))
+def _set(sql: Sql, user_id: UserId, connection_id: str, **values: Any) -> None:
+    is_it = and_(connections.c.user_id == user_id, connections.c.id == connection_id)
+    sql.execute(update(connections).where(is_it).values(**values))
 
 
 def _connection(row: Sequence[Any]) -> Connection:

@@ -43,12 +43,15 @@ _encoder = msgspec.json.Encoder()
 _decoder = msgspec.json.Decoder(TokenSet)
 
 _by_id = select(grants).where(grants.c.id == bindparam("grant_id"))
+_own = _by_id.where(grants.c.user_id == bindparam("of_user_id"))
 _BY_ID = Statement(_by_id)
+_OWN = Statement(_own)
 _BY_ID_LOCKED = Statement(_by_id.with_for_update())  # SQLite locks the database instead
+_OWN_LOCKED = Statement(_own.with_for_update())
 _SECRET = {"tokens": literal(""), "refresh_hash": null(), "lease": null()}
 _SHOWN = Statement(
     select(*[_SECRET.get(column.name, column).label(f"shown_{column.name}") for column in grants.c]).where(
-        grants.c.id == bindparam("grant_id")
+        grants.c.user_id == bindparam("of_user_id"), grants.c.id == bindparam("grant_id")
     )
 )
 _ACCOUNTS = Statement(
@@ -205,43 +208,53 @@ def save_grant(
         sql.execute(insert(grants).values(**identity, version=1, **values))
     else:
         sql.execute(
-            update(grants).where(grants.c.id == grant_id).values(version=grants.c.version + 1, **values)
+            update(grants)
+            .where(grants.c.user_id == user_id, grants.c.id == grant_id)
+            .values(version=grants.c.version + 1, **values)
         )
-    grant = find_grant(sql, grant_id)
+    grant = find_grant(sql, grant_id, user_id=user_id)
     if grant.refresh_at is not None:
         due_in = (grant.refresh_at - now).total_seconds()
         request_job(sql, user_id, JobRequest(REFRESH, grant_id, in_seconds=due_in), to_stored(now))
     return grant
 
 
-def find_grant(sql: Sql, grant_id: str) -> Grant:
+def find_grant(sql: Sql, grant_id: str, *, user_id: int | None = None) -> Grant:
     """A grant by its id.
+
+    Args:
+        sql: To the database.
+        grant_id: Which.
+        user_id: Whose; None where only the id is known.
 
     Raises:
         NotFound: There is none.
     """
-    return read_grant(find_row(sql, grant_id))
+    return read_grant(find_row(sql, grant_id, user_id=user_id))
 
 
-def show_grant(sql: Sql, grant_id: str) -> Grant:
+def show_grant(sql: Sql, grant_id: str, *, user_id: int) -> Grant:
     """What `find_grant` finds, but without its tokens: for those who may not read them.
 
     Raises:
         NotFound: There is none.
     """
-    row = _SHOWN.row(sql, grant_id=grant_id)
+    row = _SHOWN.row(sql, of_user_id=user_id, grant_id=grant_id)
     if row is None:
         raise _missing(grant_id)
     return read_grant(Stored._make(row))
 
 
-def find_row(sql: Sql, grant_id: str, *, lock: bool = False) -> Stored:
+def find_row(sql: Sql, grant_id: str, *, user_id: int | None = None, lock: bool = False) -> Stored:
     """A grant's row; with `lock`, nobody else changes it before the transaction ends.
 
     Raises:
         NotFound: There is none.
     """
-    row = (_BY_ID_LOCKED if lock else _BY_ID).row(sql, grant_id=grant_id)
+    if user_id is None:
+        row = (_BY_ID_LOCKED if lock else _BY_ID).row(sql, grant_id=grant_id)
+    else:
+        row = (_OWN_LOCKED if lock else _OWN).row(sql, of_user_id=user_id, grant_id=grant_id)
     if row is None:
         raise _missing(grant_id)
     return Stored._make(row)
@@ -297,7 +310,11 @@ def announce_horizons(sql: Sql, now: datetime, listener: GrantListener) -> int:
     """Tell of every horizon that is near and was not told of yet; how many those were."""
     near = near_horizons(sql, now)
     for grant, days in near:
-        sql.execute(update(grants).where(grants.c.id == grant.id).values(announced_days=days))
+        sql.execute(
+            update(grants)
+            .where(grants.c.user_id == grant.user_id, grants.c.id == grant.id)
+            .values(announced_days=days)
+        )
         listener.horizon(sql, grant, days)
     return len(near)
 

@@ -100,7 +100,7 @@ class Hooking:
             AuthExpired, Unavailable: As the connector says; what was done before stays.
         """
         try:
-            watched = await self.writer.database.read(partial(look, job.key))
+            watched = await self.writer.database.read(partial(look, job.user_id, job.key))
             connector = self.platforms.connector(watched.connection.platform)
         except NotFound:
             return Ended()  # disconnected, or its plugin was taken out of the configuration
@@ -117,7 +117,7 @@ class Hooking:
         """
         connector = self.platforms.connector(connection.platform)
         if isinstance(connector, Registers):
-            watched = await self.writer.database.read(partial(look, connection.id))
+            watched = await self.writer.database.read(partial(look, connection.user_id, connection.id))
             run = _Run(self, watched, connector)
             for row in watched.registrations:
                 await run.remove(row)

@@ -44,7 +44,7 @@ _CHUNK_ROWS = 500
 
 def begin_leaving(sql: Sql, connection: Connection, *, delete_events: bool, now: datetime) -> None:
     """Stop watching a connection, and have it disconnected in the background."""
-    set_state(sql, connection.id, DISCONNECTING, "Its user disconnects it.")
+    set_state(sql, connection.id, DISCONNECTING, "Its user disconnects it.", user_id=connection.user_id)
     drop_jobs(sql, connection.user_id, connection.id, WATCHING_JOBS)
     payload = {"delete_events": delete_events, "until": (now + _PATIENCE).isoformat()}
     request = JobRequest(LEAVE, connection.id, payload, platform=connection.platform, account=connection.id)
@@ -102,8 +102,8 @@ class Leaving:
         """Give the grant back, if no other connection uses it, of this user or of another one."""
 
         def only_ours(sql: Sql) -> Grant | None:
-            same = list_connections(sql, grant_id=connection.grant_id)
-            grant = find_grant(sql, connection.grant_id)
+            same = list_connections(sql, user_id=connection.user_id, grant_id=connection.grant_id)
+            grant = find_grant(sql, connection.grant_id, user_id=connection.user_id)
             shared = any(one.id != connection.id for one in same) or is_shared(sql, grant)
             return None if shared else grant
 

@@ -108,7 +108,7 @@ class Monitor:
     async def handle(self, job: Job) -> Ended:
         """Decide how one connection is watched, and see to it that it is."""
         try:
-            watched = await self._writer.database.read(partial(look_closely, job.key))
+            watched = await self._writer.database.read(partial(look_closely, job.user_id, job.key))
             connector = self._platforms.connector(watched.connection.platform)
         except NotFound:
             return Ended()  # disconnected, or its plugin was taken out of the configuration
@@ -188,6 +188,10 @@ class _Step:
         calm_seconds = (self._now - memory.calm_since).total_seconds()
         return max(base, min(_LONGEST_CADENCE_SECONDS, base + calm_seconds))
 
+    def _set_strategy(self, sql: Sql, since: datetime) -> None:
+        one, decision = self._connection, self._decision
+        set_strategy(sql, one.user_id, one.id, decision.strategy, decision.reason, since)
+
     def take(self, sql: Sql) -> None:
         """Write all of it, and tell what is to be told in the same transaction."""
         connection, decision, now = self._connection, self._decision, self._now
@@ -196,9 +200,9 @@ class _Step:
         if changes:
             change_monitor(sql, connection.user_id, connection.id, **changes)
         if self._changed:
-            set_strategy(sql, connection.id, decision.strategy, decision.reason, now)
+            self._set_strategy(sql, now)
         elif decision.reason != connection.strategy_reason and not decision.is_open:
-            set_strategy(sql, connection.id, decision.strategy, decision.reason, connection.strategy_since)
+            self._set_strategy(sql, connection.strategy_since)
         self._request_jobs(sql)
         if events := self._events():
             item = Item(connection.user_id, events, "monitor", connection.id)

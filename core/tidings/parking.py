@@ -55,8 +55,8 @@ class Parking:
 
     def parked(self, sql: Sql, grant: Grant, reason: str) -> None:
         """See `GrantListener.parked`."""
-        for connection in list_connections(sql, grant_id=grant.id):
-            if not set_state(sql, connection.id, NEEDS_REAUTH, reason):
+        for connection in list_connections(sql, user_id=grant.user_id, grant_id=grant.id):
+            if not set_state(sql, connection.id, NEEDS_REAUTH, reason, user_id=grant.user_id):
                 continue
             drop_jobs(sql, connection.user_id, connection.id, WATCHING_JOBS)
             event = feed.needs_reauth(
@@ -71,14 +71,14 @@ class Parking:
 
     def healed(self, sql: Sql, grant: Grant) -> None:
         """See `GrantListener.healed`."""
-        for connection in list_connections(sql, grant_id=grant.id):
+        for connection in list_connections(sql, user_id=grant.user_id, grant_id=grant.id):
             heal(sql, connection, self._name(connection), version=grant.version, now=self._clock.now())
 
     def horizon(self, sql: Sql, grant: Grant, days: int) -> None:
         """See `GrantListener.horizon`."""
         if grant.reauthorize_by is None:
             return
-        for connection in list_connections(sql, grant_id=grant.id):
+        for connection in list_connections(sql, user_id=grant.user_id, grant_id=grant.id):
             event = feed.reauthorize_soon(
                 connection,
                 self._name(connection),
@@ -95,7 +95,9 @@ class Parking:
         task.add_done_callback(self._telling.discard)
 
     async def _tell_refreshed(self, grant: Grant) -> None:
-        found = await self._writer.database.read(lambda sql: list_connections(sql, grant_id=grant.id))
+        found = await self._writer.database.read(
+            lambda sql: list_connections(sql, user_id=grant.user_id, grant_id=grant.id)
+        )
         for connection in found:
             more = {} if grant.expires_at is None else {"expires_at": grant.expires_at.isoformat()}
             notice = feed.notice(
@@ -125,7 +127,9 @@ def heal(sql: Sql, connection: Connection, display_name: str, *, version: int, n
         version: Of the grant that serves it now.
         now: The present instant.
     """
-    if connection.state == NEEDS_REAUTH and set_state(sql, connection.id, CONNECTED):
+    if connection.state == NEEDS_REAUTH and set_state(
+        sql, connection.id, CONNECTED, user_id=connection.user_id
+    ):
         encourage(sql, connection, now)
         _announce(sql, connection, feed.healed(connection, display_name, version=version, now=now))
 
@@ -134,7 +138,7 @@ def unpark_all(sql: Sql) -> None:
     """Try the connections again whose plugins failed; for a start, when plugins may have been mended."""
     for connection in list_connections(sql):
         if connection.state == PARKED:
-            set_state(sql, connection.id, CONNECTED)
+            set_state(sql, connection.id, CONNECTED, user_id=connection.user_id)
 
 
 def _announce(sql: Sql, connection: Connection, event: Event) -> None:

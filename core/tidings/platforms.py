@@ -39,22 +39,25 @@ class TokenSource(Protocol):
 
 
 class GrantTokens:
-    """The tokens of a stored grant, from a version on."""
+    """The tokens of the grant behind a connection, from the version on that it had."""
 
-    __slots__ = ("_grant_id", "_tokens", "_version")
+    __slots__ = ("_connection", "_tokens")
 
-    def __init__(self, tokens: Tokens, grant_id: str, version: int) -> None:
+    def __init__(self, tokens: Tokens, connection: Connection) -> None:
         self._tokens = tokens
-        self._grant_id = grant_id
-        self._version = version
+        self._connection = connection
 
     async def access(self) -> AccessToken:
         """See `TokenSource.access`."""
-        return await self._tokens.access(self._grant_id, version=self._version)
+        one = self._connection
+        return await self._tokens.access(one.grant_id, version=one.grant_version, user_id=one.user_id)
 
     async def renew(self, refused: AccessToken) -> AccessToken:
         """See `TokenSource.renew`."""
-        return await self._tokens.renew(self._grant_id, than=refused.version, because="401")
+        one = self._connection
+        return await self._tokens.renew(
+            one.grant_id, than=refused.version, because="401", user_id=one.user_id
+        )
 
 
 class OneToken:
@@ -241,7 +244,7 @@ class Platforms:
             connection.platform,
             self.connecting(connection.platform),
             connection.account_key,
-            GrantTokens(self._tokens, connection.grant_id, connection.grant_version),
+            GrantTokens(self._tokens, connection),
         )
 
     def new_api(self, platform: str, token: AccessToken) -> Api:

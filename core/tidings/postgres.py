@@ -24,6 +24,7 @@ from sqlalchemy.pool import NullPool
 from sqlalchemy.util import await_only, greenlet_spawn
 
 from tidings.apilogin import api_login, exists, make_api_login
+from tidings.commits import NUMBER, was_committed
 from tidings.database import AFTERWARDS, KEEPS_TIME, SHARED, Database, Translated
 from tidings.errors import Conflict, Rejected, Unavailable
 from tidings.event import UserId
@@ -54,9 +55,9 @@ _SETTINGS = {
     "application_name": f"tidings {platform.node()[:40]}/{os.getpid()}",  # see `engines.others_at_work`
     # A plan is kept that was made when a table was all but empty; and to SERIALIZABLE all that a scan sees was read.
     "enable_seqscan": "off",
-    # Whoever stops in the middle holds up others no longer than this.
-    "idle_in_transaction_session_timeout": "15s",
-    "lock_timeout": "30s",
+    # Whoever stops in the middle holds up others no longer than this; a platform waits ten seconds for its answer.
+    "idle_in_transaction_session_timeout": "5s",
+    "lock_timeout": "8s",
     "timezone": "UTC",
 }
 
@@ -118,7 +119,9 @@ class PostgresDatabase(Database):
         if user_id is not None:
             engine = self._people
             begin = f"{begin}; SELECT set_config('{USER_SETTING}', '{int(user_id)}', true)"
-        return await self._run(lambda: _repeat(lambda: _transact(engine.sync_engine, begin, work)))
+        return await self._run(
+            lambda: _repeat(lambda: _transact(engine.sync_engine, begin, work, writes=False))
+        )
 
     async def write(self, work: Callable[[Connection], T]) -> T:
         """See `Database.write`."""
@@ -200,8 +203,11 @@ class PostgresDatabase(Database):
             await engine.dispose()
 
 
-def _transact(engine: Engine, begin: str, work: Callable[[Connection], T]) -> T:
+def _transact(engine: Engine, begin: str, work: Callable[[Connection], T], *, writes: bool = True) -> T:
     """One transaction. The driver begins and ends it: SQLAlchemy would take three statements more."""
+    unanswered: BaseException | None = None
+    number: str | None = None
+    has_asked = False
     with engine.connect() as connection:
         driver = connection.connection.driver_connection
         assert driver is not None
@@ -210,13 +216,22 @@ def _transact(engine: Engine, begin: str, work: Callable[[Connection], T]) -> T:
         try:
             await_only(driver.execute(begin))
             result = work(connection)
+            if writes:
+                number = await_only(driver.fetchval(NUMBER))
+            has_asked = True
             await_only(driver.execute("COMMIT"))
-        except BaseException:
-            _roll_back(connection, driver)
-            raise
-        for tell in told:
-            tell()
-        return result
+        except BaseException as error:
+            if not has_asked or _state(error) in _OVERTAKEN or not is_absent(error):
+                _roll_back(connection, driver)
+                raise
+            connection.invalidate()
+            unanswered = error
+    # What was read was read; and nothing of a transaction without a number is there to be lost.
+    if unanswered is not None and writes and (number is None or not was_committed(engine, number)):
+        raise unanswered
+    for tell in told:
+        tell()
+    return result
 
 
 def _roll_back(connection: Connection, driver: Any) -> None:

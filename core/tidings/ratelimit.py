@@ -2,7 +2,8 @@
 
 The library `limits` is not used: its memory storage reads `time.time()` where tidings has one `Clock`, starts
 a thread, keeps every key it ever saw until it expires (addresses come from attackers), and costs 16 MB. This
-counts in fixed windows: a key's window starts with its first hit, so `reset_seconds` is exact.
+counts in fixed windows: a key's window starts with its first hit, so `reset_seconds` is exact. Where nodes share a
+database they share counts too: see `sharedlimits`.
 """
 
 from __future__ import annotations
@@ -11,11 +12,13 @@ import dataclasses
 import ipaddress
 import math
 from collections import OrderedDict
+from collections.abc import Callable
+from typing import Final
 
 from tidings.contracts import Principal
 from tidings.durations import Rate
 
-_MOST_KEYS = 50_000
+MOST_KEYS: Final = 50_000
 _IPV6_PREFIX = 64  # what one subscriber is given; each of its 2^64 addresses costs nothing
 
 
@@ -62,12 +65,16 @@ class Limiter:
         rate: How many in how long.
         policy: The limit's name in headers.
         most_keys: How many keys are remembered.
+        is_for_strangers: Whether keys are of their making; to nodes that share a limit it makes a difference.
     """
 
-    def __init__(self, rate: Rate, *, policy: str, most_keys: int = _MOST_KEYS) -> None:
+    def __init__(
+        self, rate: Rate, *, policy: str, most_keys: int = MOST_KEYS, is_for_strangers: bool = False
+    ) -> None:
         self._rate = rate
         self._policy = policy
         self._most_keys = most_keys
+        self.is_for_strangers = is_for_strangers
         self._windows: OrderedDict[str, tuple[float, int]] = OrderedDict()
 
     def hit(self, key: str, now: float) -> Decision:
@@ -96,6 +103,14 @@ class Limiter:
             reset_seconds=min(self._rate.seconds, ends_at - now),
         )
 
+    async def count(self, key: str, now: float) -> Decision:
+        """What `hit` does; where nodes share their limits, for all of them.
+
+        Raises:
+            Unavailable: The database that they share can't be used now.
+        """
+        return self.hit(key, now)
+
 
 class RequestLimits:
     """How often a principal may use the API; opening a stream is free and never asks here.
@@ -103,24 +118,42 @@ class RequestLimits:
     Args:
         api: For each API token, and for each user with JWTs (whoever mints them mints as many as wanted).
         sessions: For each browser session.
+        limiter: Makes what counts, given a rate and a `policy`.
     """
 
-    def __init__(self, *, api: Rate | None, sessions: Rate | None) -> None:
-        self._api = None if api is None else Limiter(api, policy="api")
-        self._sessions = None if sessions is None else Limiter(sessions, policy="sessions")
+    def __init__(
+        self, *, api: Rate | None, sessions: Rate | None, limiter: Callable[..., Limiter] = Limiter
+    ) -> None:
+        self._api = None if api is None else limiter(api, policy="api")
+        self._sessions = None if sessions is None else limiter(sessions, policy="sessions")
 
-    def hit(self, principal: Principal, now: float) -> Decision | None:
+    async def hit(self, principal: Principal, now: float) -> Decision | None:
         """Count a request; None where nothing limits it.
 
         Args:
             principal: Who asks.
             now: `Clock.monotonic()`.
+
+        Raises:
+            Unavailable: The database by which nodes share their limits can't be used now.
         """
         limiter = self._sessions if principal.kind == "session" else self._api
         if limiter is None:
             return None
         key = f"jwt:{principal.user_id}" if principal.kind == "jwt" else principal.key
-        return limiter.hit(key, now)
+        return await limiter.count(key, now)
+
+
+async def exceeded(limiter: Limiter | None, key: str, now: float) -> Decision | None:
+    """Count one more for `key`, where there is a limit; the decision if that is beyond it.
+
+    Raises:
+        Unavailable: See `Limiter.count`.
+    """
+    if limiter is None:
+        return None
+    decision = await limiter.count(key, now)
+    return None if decision.allowed else decision
 
 
 def address_key(address: str) -> str:

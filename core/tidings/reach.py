@@ -18,7 +18,7 @@ from structlog.typing import FilteringBoundLogger
 from tidings.addressing import REACH_SECONDS, replace_addresses, request_comparison, request_reach
 from tidings.commoncomparison import compare_again_since
 from tidings.commonlog import RecoversCommon
-from tidings.connections import CONNECTED, change_monitor, find_connection, list_connections
+from tidings.connections import CONNECTED, change_monitor, find_connection, list_connections, read_again
 from tidings.contracts import Clock
 from tidings.errors import NotFound
 from tidings.jobs import Ended, Job
@@ -55,7 +55,9 @@ class Reach:
             AuthExpired, Unavailable, Rejected: As the connector says.
         """
         try:
-            connection = await self._writer.database.read(partial(find_connection, connection_id=job.key))
+            connection = await self._writer.database.read(
+                partial(find_connection, connection_id=job.key, user_id=job.user_id)
+            )
             connector = self._platforms.connecting(connection.platform)
         except NotFound:
             return Ended()  # disconnected, or its plugin was taken out of the configuration
@@ -73,7 +75,7 @@ class Reach:
         def work(sql: Sql) -> bool:
             is_new = replace_addresses(sql, connection, account.addresses)
             if is_new:
-                since = recall(find_connection(sql, connection.id)).reached_at or connection.created_at
+                since = recall(read_again(sql, connection)).reached_at or connection.created_at
                 compare_again_since(sql, connection.platform, since)
                 request_comparison(sql, connection.platform, asked_at)
             change_monitor(sql, connection.user_id, connection.id, reached_at=asked_at)

@@ -15,7 +15,7 @@ from structlog.typing import FilteringBoundLogger
 
 from tidings import feed
 from tidings.connecting import Api
-from tidings.connections import change_monitor, find_connection, note_events
+from tidings.connections import change_monitor, note_events, read_again
 from tidings.connectors import LoggedDelivery, Receives, Recovers
 from tidings.contracts import Clock, DeliveryKey, Item, Journal
 from tidings.database import Database
@@ -116,7 +116,7 @@ class Recovery:
             AuthExpired, Unavailable: As the connector says; what was taken in before stays.
         """
         try:
-            watched = await self.writer.database.read(partial(look, job.key))
+            watched = await self.writer.database.read(partial(look, job.user_id, job.key))
             connector = self.platforms.connector(watched.connection.platform)
         except NotFound:
             return Ended()  # disconnected, or its plugin was taken out of the configuration
@@ -238,8 +238,8 @@ class _Run:
             if complete:
                 changes["compared_at"] = settled(self._now)
             if found:
-                changes["missed"] = recall(find_connection(sql, connection.id)).missed + found
-                note_events(sql, {connection.id: self._now})
+                changes["missed"] = recall(read_again(sql, connection)).missed + found
+                note_events(sql, {(connection.user_id, connection.id): self._now})
                 request(sql, connection, MONITOR, self._now)
             if self._gone:
                 request(sql, connection, HOOKS, self._now)

@@ -54,10 +54,11 @@ _LONGEST_REST_SECONDS = 1200.0
 # A 401 to a token that can't be refreshed counts if it comes again within this time.
 _REFUSAL_COUNTS = 3600 * _SECOND
 
-_lease = select(grants.c.lease).where(grants.c.id == bindparam("grant_id"))
+_IS_IT = and_(grants.c.user_id == bindparam("of_user_id"), grants.c.id == bindparam("grant_id"))
+_HOLDER = Statement(select(grants.c.lease).where(_IS_IT))
 _TAKE = Statement(
     update(grants)
-    .where(grants.c.id == bindparam("grant_id"))
+    .where(_IS_IT)
     .values(
         lease=bindparam("new_lease"),
         lease_until=bindparam("until"),
@@ -68,7 +69,7 @@ _TAKE = Statement(
 _COMMIT = Statement(
     update(grants)
     .where(
-        grants.c.id == bindparam("grant_id"),
+        _IS_IT,
         grants.c.refresh_hash == bindparam("redeemed"),
         grants.c.version == bindparam("seen"),
         grants.c.state == OK,
@@ -155,7 +156,14 @@ class Parked:
 
 
 def begin(
-    sql: Sql, listener: GrantListener, grant_id: str, *, than: int | None, lease: str, at: int
+    sql: Sql,
+    listener: GrantListener,
+    grant_id: str,
+    *,
+    than: int | None,
+    lease: str,
+    at: int,
+    user_id: int | None = None,
 ) -> Redemption | Current | Wait | Parked:
     """Write the intent to redeem a grant's refresh token, unless something speaks against it.
 
@@ -166,11 +174,12 @@ def begin(
         than: The version of the tokens that are no longer good enough; None for a refresh that is due.
         lease: A fresh random name for this attempt.
         at: Now.
+        user_id: Whose it is; None where only its id is known.
 
     Raises:
         NotFound: There is no such grant.
     """
-    row = find_row(sql, grant_id, lock=True)
+    row = find_row(sql, grant_id, user_id=user_id, lock=True)
     grant = read_grant(row)
     if row.state == NEEDS_REAUTH:
         return Parked(grant)
@@ -190,13 +199,16 @@ def begin(
         return Wait(grant, until, lease=(row.lease or "") if is_held else "")
     is_again = row.refresh_started_at is not None
     started = row.refresh_started_at if is_again else at
-    _TAKE.run(sql, grant_id=grant_id, new_lease=lease, until=at + _LEASE, started=started)
+    _TAKE.run(
+        sql, of_user_id=row.user_id, grant_id=grant_id, new_lease=lease, until=at + _LEASE, started=started
+    )
     return Redemption(grant, row.refresh_hash, lease, is_again, row.refresh_attempts + 1)
 
 
-def holder(sql: Sql, grant_id: str) -> str:
+def holder(sql: Sql, user_id: int, grant_id: str) -> str:
     """The lease under which a grant's token is being redeemed; "" for none."""
-    return sql.execute(_lease, {"grant_id": grant_id}).scalar() or ""
+    row = _HOLDER.row(sql, of_user_id=user_id, grant_id=grant_id)
+    return "" if row is None else row[0] or ""
 
 
 def commit(
@@ -216,7 +228,14 @@ def commit(
     """
     grant = redemption.grant
     new = {f"new_{name}": value for name, value in columns.items()}
-    if _COMMIT.run(sql, grant_id=grant.id, redeemed=redemption.redeemed, seen=grant.version, **new):
+    if _COMMIT.run(
+        sql,
+        of_user_id=grant.user_id,
+        grant_id=grant.id,
+        redeemed=redemption.redeemed,
+        seen=grant.version,
+        **new,
+    ):
         return grant.version + 1
     return _commit_late(sql, listener, redemption, columns)
 
@@ -225,7 +244,11 @@ def _commit_late(
     sql: Sql, listener: GrantListener, redemption: Redemption, columns: Mapping[str, Any]
 ) -> int | None:
     """The same where the row has changed meanwhile: parked, or refreshed by another where tokens don't rotate."""
-    still = and_(grants.c.id == redemption.grant.id, grants.c.refresh_hash == redemption.redeemed)
+    still = and_(
+        grants.c.user_id == redemption.grant.user_id,
+        grants.c.id == redemption.grant.id,
+        grants.c.refresh_hash == redemption.redeemed,
+    )
     found = sql.execute(select(grants).where(still).with_for_update()).one_or_none()
     if found is None:
         return None
@@ -235,9 +258,9 @@ def _commit_late(
         return None  # the other's access token lives longer
     version = int(row.version) + 1
     values = {**columns, **SETTLED, "state": OK, "reason": "", "version": version}
-    sql.execute(update(grants).where(grants.c.id == row.id).values(**values))
+    _change(sql, row, **values)
     if row.state == NEEDS_REAUTH:
-        listener.healed(sql, read_grant(find_row(sql, row.id)))
+        listener.healed(sql, read_grant(find_row(sql, row.id, user_id=row.user_id)))
     return version
 
 
@@ -251,7 +274,7 @@ def refuse(sql: Sql, redemption: Redemption, reason: str, at: int) -> bool:
         values |= {"lease": None, "lease_until": None}
         if not redemption.is_again:  # then nothing was lost: the platform has ended it
             values["refresh_started_at"] = None
-    sql.execute(update(grants).where(grants.c.id == row.id).values(**values))
+    _change(sql, row, **values)
     return True
 
 
@@ -271,7 +294,7 @@ def fail(sql: Sql, redemption: Redemption, reason: str, *, is_lost: bool, rest_u
     values: dict[str, Any] = {"lease": None, "lease_until": rest_until, "reason": reason}
     if not is_lost and not redemption.is_again:
         values["refresh_started_at"] = None
-    sql.execute(update(grants).where(grants.c.id == row.id).values(**values))
+    _change(sql, row, **values)
 
 
 def _free_at(row: Stored, at: int) -> int:
@@ -296,7 +319,7 @@ def _unrefreshable(sql: Sql, listener: GrantListener, row: Stored, at: int) -> W
     refused_at = row.refused_at
     if refused_at is None or at - refused_at > _REFUSAL_COUNTS:
         reason = "The platform no longer takes the access token, and it gave none to refresh it with."
-        sql.execute(update(grants).where(grants.c.id == row.id).values(refused_at=at, reason=reason))
+        _change(sql, row, refused_at=at, reason=reason)
         return Wait(read_grant(row), at + _PATIENCE, is_refused=True)
     if at - refused_at < _PATIENCE:
         return Wait(read_grant(row), refused_at + _PATIENCE, is_refused=True)
@@ -312,9 +335,7 @@ def _park(sql: Sql, listener: GrantListener, row: Stored) -> Parked:
             "The answer to a refresh never reached us (a crash or a broken connection), and the platform does not "
             f"take the same token once more. {reason}"
         )
-    sql.execute(
-        update(grants).where(grants.c.id == row.id).values(state=NEEDS_REAUTH, reason=reason, lease=None)
-    )
+    _change(sql, row, state=NEEDS_REAUTH, reason=reason, lease=None)
     drop_jobs(sql, row.user_id, row.id, [REFRESH])
     grant = dataclasses.replace(read_grant(row), state=NEEDS_REAUTH, reason=reason)
     listener.parked(sql, grant, reason)
@@ -339,15 +360,20 @@ def give_up(
     """
     row = find_row(sql, grant_id, lock=True)
     if row.state == OK and (at is None or row.authorized_at // _SECOND * _SECOND <= to_stored(at)):
-        values = {"state": NEEDS_REAUTH, "reason": reason, "lease": None}
-        sql.execute(update(grants).where(grants.c.id == grant_id).values(**values))
+        _change(sql, row, state=NEEDS_REAUTH, reason=reason, lease=None)
         drop_jobs(sql, row.user_id, grant_id, [REFRESH])
         listener.parked(sql, dataclasses.replace(read_grant(row), state=NEEDS_REAUTH, reason=reason), reason)
+
+
+def _change(sql: Sql, row: Stored, **values: Any) -> None:
+    is_it = and_(grants.c.user_id == row.user_id, grants.c.id == row.id)
+    sql.execute(update(grants).where(is_it).values(**values))
 
 
 def _unchanged(sql: Sql, redemption: Redemption) -> Stored | None:
     """The grant's row, if nothing has become of the tokens since the redemption began."""
     same = and_(
+        grants.c.user_id == redemption.grant.user_id,
         grants.c.id == redemption.grant.id,
         grants.c.refresh_hash == redemption.redeemed,
         grants.c.version == redemption.grant.version,

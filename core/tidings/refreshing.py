@@ -91,8 +91,16 @@ class Refresher:
         """Begin nothing more, and wait for nothing but answers under way."""
         self._finishing.set()
 
-    async def run(self, grant_id: str, than: int | None, because: str) -> Renewed:
+    async def run(
+        self, grant_id: str, than: int | None, because: str, user_id: UserId | None = None
+    ) -> Renewed:
         """Bring a grant to a version newer than `than`; None means: if its refresh is due.
+
+        Args:
+            grant_id: Which.
+            than: See above.
+            because: Why, for logs and people.
+            user_id: Whose it is; None where only its id is known.
 
         Raises:
             AuthExpired: Its user must consent again.
@@ -109,6 +117,7 @@ class Refresher:
                     than=than,
                     lease=secrets.token_hex(8),
                     at=to_stored(self._clock.now()),
+                    user_id=user_id,
                 )
             )
             if isinstance(begun, Current):
@@ -143,7 +152,8 @@ class Refresher:
         while to_stored(self._clock.now()) < wait.until and not self._finishing.is_set():
             await self._sleep(look_seconds)
             look_seconds = min(look_seconds * 2, _LOOK_SELDOM_SECONDS)
-            if await self._writer.database.read(partial(holder, grant_id=wait.grant.id)) != wait.lease:
+            look = partial(holder, user_id=wait.grant.user_id, grant_id=wait.grant.id)
+            if await self._writer.database.read(look) != wait.lease:
                 return
 
     async def _redeem(self, redemption: Redemption, because: str) -> Renewed | None:

@@ -17,7 +17,17 @@ from structlog.typing import FilteringBoundLogger
 from tidings.contracts import Clock
 from tidings.database import Insert
 from tidings.rows import id_hash
-from tidings.schema import deliveries, events, journals, login_links, seen, sessions, tickets, to_stored
+from tidings.schema import (
+    deliveries,
+    events,
+    journals,
+    login_links,
+    rates,
+    seen,
+    sessions,
+    tickets,
+    to_stored,
+)
 from tidings.writer import Writer
 
 _CHUNK_ROWS = 500
@@ -26,6 +36,8 @@ _USERS_AT_ONCE = 500
 _SEEN_DAYS = 400
 # GitHub offers redelivery for 3 days, Slack retries for one.
 _DELIVERY_DAYS = 30
+# So that none is taken out that begins anew just now.
+_RATES_HOURS = 1
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -68,6 +80,7 @@ class Retention:
             (sessions, sessions.c.expires_at, now),
             (login_links, login_links.c.expires_at, now),
             (tickets, tickets.c.valid_until, now),
+            (rates, rates.c.ends_at, now - timedelta(hours=_RATES_HOURS)),
         ):
             while traces := await self._writer.database.read(
                 partial(_traces, table, column < to_stored(cutoff))

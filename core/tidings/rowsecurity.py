@@ -19,7 +19,7 @@ USER_SETTING: Final = "tidings.user_id"
 #: What the API's login can't read at all: facts of the installation, and what nobody is shown.
 SERVICE_ONLY: Final[Collection[str]] = frozenset(
     {
-        *("settings", "budgets", "provisions", "alembic_version"),
+        *("settings", "budgets", "rates", "provisions", "alembic_version"),
         *("sessions", "login_links", "tickets", "oauth_states"),
         *("deliveries", "seen", "hints", "checkpoints", "broadcasts"),
     }

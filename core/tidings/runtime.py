@@ -24,7 +24,6 @@ from tidings.context import Context
 from tidings.contracts import Bus, Clock, Connector, Extra, Http, JobRequest, Strategy, Transport
 from tidings.database import Database
 from tidings.devices import Pushes
-from tidings.durations import Rate
 from tidings.engines import configured
 from tidings.errors import ConfigError, Unavailable
 from tidings.event import Entry
@@ -53,6 +52,7 @@ from tidings.schema import to_stored
 from tidings.sealed import secrets_exist
 from tidings.serverlock import ServerLock
 from tidings.services import Services
+from tidings.sharedlimits import SharedLimiter
 from tidings.supervisor import keep_running
 from tidings.upkeep import Ground
 from tidings.upkeep import build as build_upkeep
@@ -180,7 +180,8 @@ async def _assemble(
     public_url = settings.server.public_url
     ground = Ground(public_url, writer, journal, fanout, vault, http, clock, log, metrics, health, random)
     scheduler = _scheduler(ground, look_seconds)
-    limits = RequestLimits(api=settings.limits.api, sessions=settings.limits.sessions)
+    limiter = _limiter(writer, clock)
+    limits = RequestLimits(api=settings.limits.api, sessions=settings.limits.sessions, limiter=limiter)
     wishes = Wishes(writer, clock, limits, wake=scheduler.wake)
     offers = _collect(loaded, _context(ground, gate, wishes))
     fanout.use(offers.bus)
@@ -209,7 +210,7 @@ async def _assemble(
         connectors=offers.connectors,
         transports=offers.transports,
         extras=offers.extras,
-        webhooks=_webhooks(settings, offers.connectors, ground, upkeep.arrivals, key_sets),
+        webhooks=_webhooks(settings, offers.connectors, ground, upkeep.arrivals, key_sets, limiter),
         pushing=_pushing(settings, offers, ground),
     )
 
@@ -295,7 +296,10 @@ def _webhooks(
     ground: Ground,
     arrivals: Arrivals,
     key_sets: KeySets,
+    limiter: Callable[..., Limiter],
 ) -> Webhooks:
+    limits = settings.limits
+
     def find(connection: Connection, keys: Collection[tuple[str, str]]) -> Mapping[tuple[str, str], Target]:
         return find_targets(connection, ground.vault, keys)
 
@@ -310,9 +314,13 @@ def _webhooks(
         ground.log,
         ground.metrics,
         ground.health,
-        most_bytes=settings.limits.max_body,
-        failures=_limiter(settings.limits.webhooks, "webhooks"),
-        registration_limits=_limiter(settings.limits.webhooks_per_registration, "registration"),
+        most_bytes=limits.max_body,
+        failures=limiter(limits.webhooks, policy="webhooks", is_for_strangers=True)
+        if limits.webhooks is not None
+        else None,
+        registration_limits=limiter(limits.webhooks_per_registration, policy="registration")
+        if limits.webhooks_per_registration is not None
+        else None,
     )
 
 
@@ -333,8 +341,11 @@ def _gate(settings: Settings, database: Database, writer: Writer, clock: Clock, 
     )
 
 
-def _limiter(rate: Rate | None, policy: str) -> Limiter | None:
-    return None if rate is None else Limiter(rate, policy=policy)
+def _limiter(writer: Writer, clock: Clock) -> Callable[..., Limiter]:
+    """What makes limiters: such as share their counts, where other nodes may use the database."""
+    if writer.database.units_at_once > 1:
+        return partial(SharedLimiter, writer=writer, clock=clock)
+    return Limiter
 
 
 def _one_bus(loaded: Loaded, offers: Sequence[tuple[LoadedPlugin, Bus]]) -> Bus:

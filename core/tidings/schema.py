@@ -228,6 +228,15 @@ budgets = Table(
     Column("reason", Text, nullable=False),
 )
 
+# What nodes have used of tidings' own limits. Not logged: a server that crashes may forget it.
+rates = Table(
+    "rates",
+    metadata,
+    Column("key_hash", LargeBinary(16), primary_key=True),
+    Column("ends_at", BigInteger, nullable=False),
+    Column("used", BigInteger, nullable=False),
+)
+
 deliveries = Table(
     "deliveries",
     metadata,

@@ -19,6 +19,7 @@ from sqlalchemy import Connection as Sql
 from tidings.connecting import TokenSet
 from tidings.contracts import Clock
 from tidings.errors import AuthExpired, NotFound, Unavailable
+from tidings.event import UserId
 from tidings.grants import (
     NEEDS_REAUTH,
     REFRESH,
@@ -79,13 +80,14 @@ class Tokens:
         self._cached: dict[str, tuple[AccessToken, datetime | None]] = {}
         self._refreshing: dict[str, asyncio.Task[Renewed]] = {}
 
-    async def access(self, grant_id: str, *, version: int = 0) -> AccessToken:
+    async def access(self, grant_id: str, *, version: int = 0, user_id: UserId | None = None) -> AccessToken:
         """A token for a call: one that does not end within a minute, if such a one can be had.
 
         Args:
             grant_id: Whose.
             version: One that is older than this is not good enough, though it lives: a consent since then may have
                 added scopes.
+            user_id: Who gave it; None where only its id is known.
 
         Raises:
             AuthExpired: Its user must consent again.
@@ -97,26 +99,29 @@ class Tokens:
         soon = self._clock.now() + _ENDS_SOON
         if cached is not None and cached[0].version >= version and _lasts(cached[1], soon):
             return cached[0]
-        grant = await self._writer.database.read(partial(find_grant, grant_id=grant_id))
+        grant = await self._writer.database.read(partial(find_grant, grant_id=grant_id, user_id=user_id))
         if grant.state == NEEDS_REAUTH:
             self.forget(grant_id)
             raise AuthExpired(grant.reason)
         if _lasts(grant.expires_at, soon):
             return self._open(grant)
         try:
-            return await self.renew(grant_id, than=grant.version, because="it ends")
+            return await self.renew(grant_id, than=grant.version, because="it ends", user_id=grant.user_id)
         except Unavailable:
             if _lasts(grant.expires_at, self._clock.now()):
                 return self._open(grant)  # some seconds more are better than nothing
             raise
 
-    async def renew(self, grant_id: str, *, than: int, because: str) -> AccessToken:
+    async def renew(
+        self, grant_id: str, *, than: int, because: str, user_id: UserId | None = None
+    ) -> AccessToken:
         """A token newer than the version `than`, which is no longer good enough.
 
         Args:
             grant_id: Whose.
             than: The version that was refused, or that ends.
             because: Why, for logs and people: `401`.
+            user_id: Who gave it; None where only its id is known.
 
         Raises:
             AuthExpired: Its user must consent again.
@@ -127,7 +132,7 @@ class Tokens:
         cached = self._cached.get(grant_id)
         if cached is not None and cached[0].version > than and _lasts(cached[1], self._clock.now()):
             return cached[0]
-        return self._open(await self._refresh(grant_id, than, because))
+        return self._open(await self._refresh(grant_id, than, because, user_id))
 
     def forget(self, grant_id: str) -> None:
         """Drop what is kept in memory of a grant that was removed or parked, or consented to anew."""
@@ -141,7 +146,7 @@ class Tokens:
             Unavailable: Not now.
         """
         try:
-            grant = await self._refresh(job.key, None, "it was due")
+            grant = await self._refresh(job.key, None, "it was due", job.user_id)
         except NotFound:
             return Ended()  # disconnected
         if grant.refresh_at is None:
@@ -172,12 +177,12 @@ class Tokens:
         if self._refreshing:
             await asyncio.wait(self._refreshing.values())
 
-    async def _refresh(self, grant_id: str, than: int | None, because: str) -> Grant:
+    async def _refresh(self, grant_id: str, than: int | None, because: str, user_id: UserId | None) -> Grant:
         """One refresh for all in this process who want it."""
         while True:
             task = self._refreshing.get(grant_id)
             if task is None or task.done():
-                task = asyncio.create_task(self._refresher.run(grant_id, than, because))
+                task = asyncio.create_task(self._refresher.run(grant_id, than, because, user_id))
                 self._refreshing[grant_id] = task
                 task.add_done_callback(partial(self._ended, grant_id))
             # Shielded: who gives up waiting must not take the answer from the others, and from the disk.

@@ -15,6 +15,7 @@ from sqlalchemy import bindparam, select
 from tidings.connections import Connection, change_monitor, find_connection
 from tidings.connectors import Connector
 from tidings.contracts import JobRequest, WatchState
+from tidings.event import UserId
 from tidings.jobs import SYNC, request_job
 from tidings.rhythm import ACTIVE_SECONDS
 from tidings.schema import events, from_stored, jobs, journals, to_stored
@@ -187,13 +188,13 @@ class Watched:
         return last + timedelta(seconds=max(_LEAST_QUIET_SECONDS, _RHYTHMS * usual))
 
 
-def look(connection_id: str, sql: Sql) -> Watched:
-    """Read all that tells how a connection is being watched.
+def look(user_id: UserId, connection_id: str, sql: Sql) -> Watched:
+    """Read all that tells how a user's connection is being watched.
 
     Raises:
         NotFound: There is no such connection.
     """
-    connection = find_connection(sql, connection_id)
+    connection = find_connection(sql, connection_id, user_id=user_id)
     own = _OWN_JOBS.rows(sql, user_id=connection.user_id, connection_id=connection_id)
     return Watched(
         connection,
@@ -204,13 +205,13 @@ def look(connection_id: str, sql: Sql) -> Watched:
     )
 
 
-def look_closely(connection_id: str, sql: Sql) -> Watched:
+def look_closely(user_id: UserId, connection_id: str, sql: Sql) -> Watched:
     """As `look`, with the rhythm of its events.
 
     Raises:
         NotFound: There is no such connection.
     """
-    watched = look(connection_id, sql)
+    watched = look(user_id, connection_id, sql)
     return dataclasses.replace(watched, pause_seconds=_usual_pause(sql, watched.connection))
 
 
@@ -263,7 +264,7 @@ def encourage(sql: Sql, connection: Connection, now: datetime) -> None:
 
 def greeted(sql: Sql, row: PlatformRegistration, now: datetime) -> None:
     """Draw the conclusions from a platform's question about a registration, once the others have been asked too."""
-    connection = find_connection(sql, row.connection_id)
+    connection = find_connection(sql, row.connection_id, user_id=row.user_id)
     request(sql, connection, HOOKS, now, in_seconds=_GREETED_SECONDS)
     if row.state != ACTIVE:
         request(sql, connection, MONITOR, now, in_seconds=_GREETED_SECONDS)
@@ -274,7 +275,8 @@ def denied(sql: Sql, row: PlatformRegistration, now: datetime) -> None:
 
     It is asked again by and by, as after any failure: at once it would only say the same.
     """
-    request(sql, find_connection(sql, row.connection_id), MONITOR, now, in_seconds=_GREETED_SECONDS)
+    connection = find_connection(sql, row.connection_id, user_id=row.user_id)
+    request(sql, connection, MONITOR, now, in_seconds=_GREETED_SECONDS)
 
 
 def callback_url(public_url: str, platform: str, registration_id: str = "") -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Collection, Mapping, Sequence
+from contextlib import suppress
 from datetime import datetime
 from typing import Any, Protocol
 
@@ -31,7 +32,7 @@ from tidings.journal import SqlJournal
 from tidings.keysets import KeySets
 from tidings.lookups import Lookups
 from tidings.metrics import Metrics
-from tidings.ratelimit import Decision, Limiter, address_key
+from tidings.ratelimit import Decision, Limiter, address_key, exceeded
 from tidings.registrations import Addressed, Target
 
 _BODY_SECONDS = 30.0  # for the whole body to arrive
@@ -57,10 +58,12 @@ class _Unknown(Exception):
 class Arrivals(Protocol):
     """Keeps account of what was delivered; see `tidings.arrivals`."""
 
-    def delivered(self, connection_id: str, registration_id: str, now: datetime, *, has_news: bool) -> None:
+    def delivered(
+        self, user_id: UserId, connection_id: str, registration_id: str, now: datetime, *, has_news: bool
+    ) -> None:
         """A delivery was taken."""
 
-    def failed(self, connection_id: str) -> None:
+    def failed(self, user_id: UserId, connection_id: str) -> None:
         """A delivery could not be taken."""
 
     def failed_common(self, platform: str) -> None:
@@ -149,11 +152,11 @@ class Webhooks:
             self._use_keys(platform, ref)
             status, outcome = error.status, "refused"
             answer = {"error": {"code": "refused", "message": redact(str(error))}}
-            if status in {401, 404} and self._failures is not None:
+            if status in {401, 404}:
                 # Counted after the verdict, so that what a platform signed is taken from a busy address too.
-                decision = self._failures.hit(address_key(_address(scope)), started)
-                if not decision.allowed:
-                    status, headers = 429, decision.headers()
+                with suppress(Unavailable):  # refused it is all the same
+                    if excess := await exceeded(self._failures, address_key(_address(scope)), started):
+                        status, headers = 429, excess.headers()
         except _Limited as error:
             status, outcome, headers = 429, "limited", error.decision.headers()
             answer = {"error": {"code": "rate_limited", "message": str(error)}}
@@ -204,10 +207,9 @@ class Webhooks:
         self._health.component(f"connector/{platform}").up()
         fields["kind"] = parsed.kind
         fields["delivery"] = parsed.delivery_id
-        if self._registration_limits is not None:
-            decision = self._registration_limits.hit(target.registration_id, self._clock.monotonic())
-            if not decision.allowed:
-                raise _Limited(decision)
+        began = self._clock.monotonic()
+        if excess := await exceeded(self._registration_limits, target.registration_id, began):
+            raise _Limited(excess)
         if parsed.signal and target.connection_id:
             await self._arrivals.signal(
                 parsed.signal, (target.connection_id,), target.registration_id, parsed.signalled_at
@@ -226,8 +228,9 @@ class Webhooks:
         )
         if parsed.events:
             fields["event_id"] = parsed.events[0].id
+        now, has_news = self._clock.now(), bool(parsed.events)
         self._arrivals.delivered(
-            target.connection_id, target.registration_id, self._clock.now(), has_news=bool(parsed.events)
+            target.user_id, target.connection_id, target.registration_id, now, has_news=has_news
         )
         appended = outcome.appended
         answer = {
@@ -287,8 +290,8 @@ class Webhooks:
         items = items_for(platform, parsed, connections, "webhook")
         outcomes = await asyncio.gather(*[self._journal.enqueue(item) for item in items])
         now = self._clock.now()
-        for connection_id in connections:
-            self._arrivals.delivered(connection_id, "", now, has_news=bool(parsed.events))
+        for connection_id, user_id in connections.items():
+            self._arrivals.delivered(user_id, connection_id, "", now, has_news=bool(parsed.events))
         fresh = sum(outcome.appended.fresh for outcome in outcomes)
         repeated = any(outcome.appended.repeated for outcome in outcomes)
         return {
@@ -305,7 +308,7 @@ class Webhooks:
     def _failed(self, platform: str, fields: Mapping[str, Any]) -> None:
         """A delivery that was verified could not be taken: one for a connection, or one to the common address."""
         if connection_id := fields.get("connection"):
-            self._arrivals.failed(connection_id)
+            self._arrivals.failed(fields["user"], connection_id)
         elif "kind" in fields and "registration" not in fields:
             self._arrivals.failed_common(platform)
 

@@ -51,7 +51,7 @@ class Wishes:
                 status=403,
                 code="forbidden",
             )
-        decision = self._limits.hit(principal, self._clock.monotonic())
+        decision = await self._limits.hit(principal, self._clock.monotonic())
         if decision is not None and not decision.allowed:
             raise Denied(decision.refusal, status=429, code="rate_limited")
         await self.carry_out(principal.user_id, connection_id)
@@ -73,7 +73,7 @@ class Wishes:
             raise Conflict(f"This connection can't be synced: {connection.reason}")
         now = self._clock.now()
         if connection.state == PARKED:
-            set_state(sql, connection.id, "connected")
+            set_state(sql, connection.id, "connected", user_id=user_id)
             encourage(sql, connection, now)
         change_monitor(sql, connection.user_id, connection.id, is_urgent=True)
         for kind in ("sync", "recover"):

@@ -7,6 +7,8 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any, cast
 
+import pytest
+
 from common_log import MINUTE, scene
 from scripted import DAY, HOUR
 from tidings.addressing import request_reach
@@ -15,6 +17,8 @@ from tidings.connections import find_connection
 from tidings.contracts import AddressedDelivery, Api, Parsed, WebhookRequest
 from tidings.errors import Rejected, Unavailable
 from tidings.watching import recall
+
+pytestmark = pytest.mark.usefixtures("every_database")
 
 
 async def test_lost_deliveries_reach_everybody_whom_they_name_in_their_order_once(tmp_path: Path) -> None:

@@ -102,7 +102,9 @@ async def test_it_says_how_new_its_grant_is(store: Store) -> None:
 async def test_connecting_again_keeps_id_settings_checkpoint_and_history(store: Store) -> None:
     user = await store.add_user("ann")
     first, _ = await connect(store, user.id)
-    await store.write(partial(set_settings, connection_id=first, settings={"repositories": ["octo/a"]}))
+    await store.write(
+        partial(set_settings, user_id=user.id, connection_id=first, settings={"repositories": ["octo/a"]})
+    )
     await store.write(partial(set_state, connection_id=first, state=NEEDS_REAUTH, reason="dead"))
     await store.write(partial(_plant, user_id=user.id, connection_id=first))
     renamed = Account("583231", "octo-renamed", addresses=("installation:6",))
@@ -165,7 +167,7 @@ async def test_an_account_is_active_from_when_something_happened_not_from_when_t
         check = Check(now, now - timedelta(hours=found), pace=4.0, happened_at=at)
         await store.write(partial(note_checks, checks={(user.id, connection_id): check}))
         if pushed is not None:
-            events_at = {connection_id: now - timedelta(hours=pushed)}
+            events_at = {(user.id, connection_id): now - timedelta(hours=pushed)}
             await store.write(partial(note_events, events_at=events_at))
         connection = await store.read(partial(find_connection, connection_id=connection_id))
         return [pace(connection, now), pace(connection, now + timedelta(minutes=31))]
@@ -186,7 +188,12 @@ async def test_memory_and_strategy_are_kept(store: Store) -> None:
     later = store.clock.now() + timedelta(minutes=1)
     await store.write(
         partial(
-            set_strategy, connection_id=connection_id, strategy="webhook", reason="hooks are there", now=later
+            set_strategy,
+            user_id=user.id,
+            connection_id=connection_id,
+            strategy="webhook",
+            reason="hooks are there",
+            now=later,
         )
     )
     check = Check(later, later + timedelta(seconds=1), pace=0.5)

@@ -136,7 +136,8 @@ async def test_one_that_is_gone_is_made_and_not_renewed(tmp_path: Path) -> None:
 
 async def test_a_target_that_is_no_longer_chosen_loses_its_webhook(tmp_path: Path) -> None:
     async with watching(tmp_path, targets=["a", "b"]) as watch:
-        await watch.store.write(lambda sql: set_settings(sql, watch.connection_id, {"only": ["b"]}))
+        user_id = (await watch.connection).user_id
+        await watch.store.write(lambda sql: set_settings(sql, user_id, watch.connection_id, {"only": ["b"]}))
         await check_now(watch)
         assert [row.target for row in await watch.rows] == ["b"]
         assert [hook.target for hook in watch.remote.hooks.values()] == ["b"]
@@ -144,7 +145,8 @@ async def test_a_target_that_is_no_longer_chosen_loses_its_webhook(tmp_path: Pat
 
 async def test_an_outage_while_removing_is_made_up_for(tmp_path: Path) -> None:
     async with watching(tmp_path, targets=["a", "b"]) as watch:
-        await watch.store.write(lambda sql: set_settings(sql, watch.connection_id, {"only": ["b"]}))
+        user_id = (await watch.connection).user_id
+        await watch.store.write(lambda sql: set_settings(sql, user_id, watch.connection_id, {"only": ["b"]}))
         watch.remote.is_down = True
         await check_now(watch)
         assert len(watch.remote.hooks) == 2

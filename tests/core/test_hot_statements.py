@@ -13,12 +13,16 @@ import pytest
 from sqlalchemy import event
 
 import deliveries
+import refreshes
 import stores
 from postgres_server import PostgresServer
-from scripted import Pollable, watching
+from refreshes import Endpoint
+from scripted import Logging, Pollable, watching
 from tidings.contracts import JobRequest
-from tidings.jobs import request_job
+from tidings.errors import AuthExpired, Unavailable
+from tidings.jobs import Job, request_job
 from tidings.leases import Room, claim
+from tidings.parking import Parking
 from tidings.schema import metadata, to_stored
 from tidings.testing.streams import open_stream
 
@@ -119,6 +123,64 @@ async def test_a_poll_from_its_claim_to_its_end(tmp_path: Path) -> None:
     assert sum("INSERT INTO events" in one for one in said) == 1
     assert any("UPDATE jobs SET lease = NULL" in one for one in said)
     assert offences(said) == []
+
+
+async def test_the_jobs_that_watch_an_account_and_the_account_kept_of_its_deliveries(tmp_path: Path) -> None:
+    async with watching(tmp_path, Logging) as watch:
+        await watch.scheduler.stop()  # what else would run
+        user_id = (await watch.connection).user_id
+        handlers = {
+            "monitor": watch.monitor.handle, "hooks": watch.hooking.handle, "recover": watch.recovery.handle
+        }  # fmt: skip
+        hook = next(iter(watch.remote.hooks))
+        await watch.happen()
+        with noted(watch.store.database) as said:
+            watch.arrivals.failed(user_id, watch.connection_id)
+            await watch.arrivals.flush()
+            watch.arrivals.delivered(user_id, watch.connection_id, "", watch.clock.now(), has_news=True)
+            await watch.arrivals.flush()
+            for kind, handle in handlers.items():
+                await handle(Job(user_id, kind, watch.connection_id, {}, "lease"))
+            del watch.remote.hooks[hook]  # somebody removed it there
+            for kind, handle in handlers.items():
+                await handle(Job(user_id, kind, watch.connection_id, {}, "lease"))
+    assert watch.remote.calls.count("check a") >= 2
+    assert sum("UPDATE connections SET monitor" in one for one in said) >= 2
+    assert sum("UPDATE connections SET last_event_at" in one for one in said) == 2
+    assert offences(said) == [], "\n".join(offences(said))
+
+
+async def test_the_token_for_a_call_and_its_refresh(tmp_path: Path) -> None:
+    async with stores.opened(tmp_path) as store:
+        user = await store.add_user("anna")
+        endpoint = Endpoint(store.clock)
+        parking = Parking(store.writer, store.clock, {}, tell=_tell_nobody)
+        tokens = refreshes.holder(store.writer, store.clock, endpoint).tokens
+        with noted(store.database) as said:
+            save = partial(refreshes.saved, user_id=user.id, tokens=endpoint.first(), clock=store.clock)
+            grant = await store.write(save)
+            assert (await tokens.access(grant.id, user_id=user.id)).version == 1
+            assert (await tokens.renew(grant.id, than=1, because="401", user_id=user.id)).version == 2
+            await store.clock.advance(refreshes.HOUR)
+            await tokens.refresh(Job(user.id, "refresh", grant.id, {}, "lease"))
+            await parking._tell_refreshed(grant)
+            endpoint.scripted.append(refreshes.not_sent())
+            with pytest.raises(Unavailable):
+                await tokens.renew(grant.id, than=3, because="401", user_id=user.id)
+            await store.clock.advance(refreshes.HOUR)
+            endpoint.revoke()
+            with pytest.raises(Unavailable):
+                await tokens.renew(grant.id, than=3, because="401", user_id=user.id)
+            await store.clock.advance(refreshes.HOUR)
+            with pytest.raises(AuthExpired):
+                await tokens.renew(grant.id, than=3, because="401", user_id=user.id)
+    assert endpoint.sent == ["refresh-1", "refresh-2", "refresh-3", "refresh-3"]
+    assert sum("UPDATE grants" in one for one in said) >= 8
+    assert offences(said) == [], "\n".join(offences(said))
+
+
+async def _tell_nobody(_notice: Any) -> None:
+    return
 
 
 @pytest.mark.parametrize(

@@ -322,7 +322,8 @@ async def test_a_common_address_is_relied_on_once_it_delivers(tmp_path: Path) ->
     async with watching(tmp_path, Addressing) as watch:
         assert (await watch.connection).strategy == "polling"
         await watch.pass_seconds(HOUR)
-        watch.arrivals.delivered(watch.connection_id, "", watch.clock.now(), has_news=True)
+        user_id = (await watch.connection).user_id
+        watch.arrivals.delivered(user_id, watch.connection_id, "", watch.clock.now(), has_news=True)
         await watch.pass_seconds(1)
         connection = await watch.connection
         assert connection.strategy == "webhook"
@@ -334,7 +335,8 @@ async def test_after_a_start_what_the_common_address_brings_is_asked_for_if_ther
     tmp_path: Path,
 ) -> None:
     async with watching(tmp_path, Addressing) as watch:
-        watch.arrivals.delivered(watch.connection_id, "", watch.clock.now(), has_news=True)
+        user_id = (await watch.connection).user_id
+        watch.arrivals.delivered(user_id, watch.connection_id, "", watch.clock.now(), has_news=True)
         await watch.pass_seconds(HOUR)
         assert (await watch.memory).is_push
         asked = watch.remote.calls.count("poll")

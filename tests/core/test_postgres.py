@@ -321,6 +321,35 @@ async def test_who_is_held_up_for_too_long_is_told_to_come_again(
         assert [(await other.journal.head(one)).seq for one in (user, free)] in ([1, 1], [1, 0])
 
 
+async def test_a_node_that_hangs_in_the_middle_holds_up_others_for_less_than_a_platform_waits(
+    postgres: PostgresServer,
+) -> None:
+    """As one whose process is stopped, or whose machine is gone from the network."""
+    async with postgres.database() as url, nodes(url, 2) as (node, other):
+        (user,) = await add_users(node, 1)
+        held, go = asyncio.Event(), asyncio.Event()
+
+        def hang(connection: Connection) -> None:
+            connection.execute(text(f"UPDATE journals SET head = 99 WHERE user_id = {user}"))
+            held.set()
+            await_only(go.wait())
+
+        hanging = asyncio.create_task(node.writer.run_unit(hang, isolated=False))
+        await held.wait()
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        try:
+            await other.journal.append(item(user, 1))
+            assert loop.time() - began < 10
+            assert (await other.journal.head(user)).seq == 1
+        finally:
+            go.set()
+        with pytest.raises(Unavailable):  # it comes to, and nothing of what it did is there
+            await hanging
+        await node.journal.append(item(user, 2))
+        assert (await other.journal.head(user)).seq == 2
+
+
 async def test_a_transaction_that_is_cut_off_is_not_half_done(postgres: PostgresServer) -> None:
     async with postgres.database() as url, nodes(url, 2) as (node, other):
         (user,) = await add_users(node, 1)

@@ -100,7 +100,7 @@ def principal(kind: str, key: str, user_id: int = 1) -> Principal:
     return Principal(UserId(user_id), "anna", kind, key, frozenset({"read"}))
 
 
-def test_tokens_share_no_limit_and_the_jwts_of_one_user_share_one():
+async def test_tokens_share_no_limit_and_the_jwts_of_one_user_share_one():
     limits = RequestLimits(api=Rate(1, 900.0), sessions=Rate(2, 900.0))
     who = [
         principal("token", "token:1"),
@@ -112,7 +112,7 @@ def test_tokens_share_no_limit_and_the_jwts_of_one_user_share_one():
         principal("session", "session:a"),
         principal("session", "session:a"),
     ]
-    decisions = [limits.hit(each, 0.0) for each in who]
+    decisions = [await limits.hit(each, 0.0) for each in who]
     assert [d is not None and d.allowed for d in decisions] == [
         True,
         True,
@@ -127,7 +127,7 @@ def test_tokens_share_no_limit_and_the_jwts_of_one_user_share_one():
     assert decisions[-1].policy == "sessions"
 
 
-def test_without_a_rate_there_is_no_limit():
+async def test_without_a_rate_there_is_no_limit():
     limits = RequestLimits(api=None, sessions=None)
-    assert limits.hit(principal("token", "token:1"), 0.0) is None
-    assert limits.hit(principal("session", "session:1"), 0.0) is None
+    assert await limits.hit(principal("token", "token:1"), 0.0) is None
+    assert await limits.hit(principal("session", "session:1"), 0.0) is None

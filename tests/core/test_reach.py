@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from common_log import MINUTE, scene
 from scripted import HOUR
 from tidings.addressing import reached, request_reach
@@ -11,6 +13,8 @@ from tidings.commoncomparison import recall_compared
 from tidings.connections import find_connection, set_state
 from tidings.contracts import Account, Api
 from tidings.reach import request_all
+
+pytestmark = pytest.mark.usefixtures("every_database")
 
 
 async def test_what_was_learnt_to_be_somebody_s_meanwhile_is_compared_again(tmp_path: Path) -> None:

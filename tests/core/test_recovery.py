@@ -10,6 +10,7 @@ import pytest
 
 from scripted import DAY, HOUR, Logging, Watch, watching
 from tidings.errors import Rejected
+from tidings.jobs import Job
 from tidings.recovery import compare
 from tidings.watching import RECOVER, request
 
@@ -116,7 +117,7 @@ async def test_longer_away_than_the_log_reaches_is_told_and_everything_is_asked_
         watch.remote.loses = True
         await watch.happen()
         await watch.clock.advance(5 * DAY)
-        job = type("Due", (), {"key": watch.connection_id})()
+        job = Job((await watch.connection).user_id, "recover", watch.connection_id, {}, "lease")
         await watch.recovery.handle(job)
         assert (await watch.memory).is_push is False
         (told,) = await watch.entries("connection.gap")
@@ -202,7 +203,7 @@ async def test_a_delivery_that_could_not_be_taken_is_looked_for_soon(tmp_path: P
         await watch.pass_seconds(2 * DAY)
         watch.remote.loses = True
         await watch.happen()
-        watch.arrivals.failed(watch.connection_id)
+        watch.arrivals.failed((await watch.connection).user_id, watch.connection_id)
         await watch.arrivals.flush()
         await watch.pass_seconds(2 * MINUTE)
         assert len(await watch.entries(".thing")) == 1

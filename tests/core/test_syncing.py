@@ -5,8 +5,12 @@ from __future__ import annotations
 from itertools import pairwise
 from pathlib import Path
 
+import pytest
+
 from scripted import POLL_SECONDS, Pollable, Remote, Watch, watching
 from tidings_strategies.polling import Polling
+
+pytestmark = pytest.mark.usefixtures("every_database")
 
 
 class Timed(Pollable):

@@ -82,10 +82,12 @@ class Account:
         self.signalled_at: list[datetime | None] = []
         self.refuses = False
 
-    def delivered(self, connection_id: str, registration_id: str, now: datetime, *, has_news: bool) -> None:
+    def delivered(
+        self, user_id: UserId, connection_id: str, registration_id: str, now: datetime, *, has_news: bool
+    ) -> None:
         self.taken.append((connection_id, registration_id, has_news))
 
-    def failed(self, connection_id: str) -> None:
+    def failed(self, user_id: UserId, connection_id: str) -> None:
         self.untaken.append(connection_id)
 
     def failed_common(self, platform: str) -> None:

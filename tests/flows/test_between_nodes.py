@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import itertools
 import os
 import shutil
@@ -188,3 +189,31 @@ async def test_a_rolling_restart_loses_and_doubles_nothing(nodes: Nodes) -> None
                 three.stop()
                 await following
     assert told == list(range(1, 41))
+
+
+async def test_a_limit_of_the_api_is_one_for_all_nodes(
+    tmp_path: Path, postgres: PostgresServer, broker: Broker, service: PushService
+) -> None:
+    config = CONFIG.format(port=service.port, broker=broker.url, subject=f"nodes.{next(_subjects)}")
+    config = config.replace("api: unlimited, sessions: unlimited", "api: 6/15m, webhooks: 20/15m")
+    async with postgres.database() as url:
+        nodes = Nodes(tmp_path, config, url)
+        async with nodes.node("one") as one, nodes.node("two") as two:
+            alice = await one.add_user("alice")
+            hook = await one.add_hook(alice, "github")
+            headers = {"authorization": f"Bearer {await one.add_token(alice)}"}
+            codes = []
+            for number in range(10):
+                node = (one, two)[number % 2]
+                answer = await node.client.get("/api/me", headers=headers)
+                codes.append(answer.status_code)
+            assert codes == [200] * 6 + [429] * 4
+            assert answer.headers["ratelimit-policy"] == '"api";q=6;w=900'
+            assert 0 < int(answer.headers["retry-after"]) <= 900
+            guessed, forged = dataclasses.replace(hook, secret="guessed"), []
+            for number in range(30):
+                node = (one, two)[number % 2]
+                forged.append((await send(node.client, guessed, push(number))).status_code)
+            # Each node sees to the first of an address by itself.
+            assert forged == [401] * 22 + [429] * 8
+            assert (await send(two.client, hook, push("signed"))).status_code == 200

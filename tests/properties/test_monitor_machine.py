@@ -10,10 +10,12 @@ from contextlib import AsyncExitStack
 from itertools import pairwise
 from pathlib import Path
 
+import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 
+import stores
 from examples import examples
 from scripted import HOUR, Logging, Pollable, Pushing, watching
 
@@ -133,7 +135,11 @@ class MonitorMachine(RuleBasedStateMachine):
         assert told == Counter(f"scripted:thing:{number}" for number in range(len(remote.happened)))
 
 
+@pytest.mark.usefixtures("every_database")
 def test_whatever_goes_wrong_the_connection_is_watched_and_finds_its_way_back() -> None:
     run_state_machine_as_test(
-        MonitorMachine, settings=settings(max_examples=examples(8), stateful_step_count=12, deadline=None)
+        MonitorMachine,
+        settings=settings(
+            max_examples=examples(8 if stores.server is None else 3), stateful_step_count=12, deadline=None
+        ),
     )

@@ -6,21 +6,24 @@ import asyncio
 import itertools
 import tempfile
 from collections.abc import Coroutine, Mapping
+from contextlib import AsyncExitStack
+from functools import partial
 from pathlib import Path
 from random import Random
 from typing import Any
 
+import pytest
 import structlog
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, rule, run_state_machine_as_test
 
+import stores
 from examples import examples
-from tidings import schema
+from stores import at_rest, placed, with_our_clock
 from tidings.accounts import add_user
 from tidings.contracts import Item, Principal
 from tidings.devices import Admitted, Device, Fate, News, Pushed, Pushes
-from tidings.engines import open_database
 from tidings.event import Event, UserId
 from tidings.fanout import Fanout
 from tidings.health import Health
@@ -100,6 +103,7 @@ class PushMachine(RuleBasedStateMachine):
         super().__init__()
         self.runner = asyncio.Runner()
         self.folder = tempfile.TemporaryDirectory()
+        self.stack = AsyncExitStack()
         self.numbers = itertools.count(1)
         self.wanted: list[int] = []  # places of the events that are to be told
         self.do(self.begin())
@@ -110,10 +114,11 @@ class PushMachine(RuleBasedStateMachine):
     async def begin(self) -> None:
         self.clock = FakeClock()
         self.transport = Scripted(self.clock)
-        self.database = open_database(
-            f"sqlite+aiosqlite:///{Path(self.folder.name) / 'tidings.db'}", synchronous="OFF"
-        )
-        await self.database.write(schema.metadata.create_all)
+        url = await self.stack.enter_async_context(placed(Path(self.folder.name)))
+        self.database = with_our_clock(url)
+        self.stack.push_async_callback(self.database.close)
+        if stores.server is not None:
+            self.clock.join(partial(at_rest, self.database))
         await self.database.write(
             lambda sql: add_user(sql, name="alice", is_admin=False, now=self.clock.now())
         )
@@ -248,10 +253,14 @@ class PushMachine(RuleBasedStateMachine):
             assert places == self.wanted
         finally:
             await self.stop()
-            await self.database.close()
+            await self.stack.aclose()
 
 
+@pytest.mark.usefixtures("every_database")
 def test_each_thing_is_told_once_and_in_order() -> None:
     run_state_machine_as_test(  # type: ignore[no-untyped-call]  # has no annotations
-        PushMachine, settings=settings(max_examples=examples(15), stateful_step_count=12, deadline=None)
+        PushMachine,
+        settings=settings(
+            max_examples=examples(15 if stores.server is None else 4), stateful_step_count=12, deadline=None
+        ),
     )

@@ -9,9 +9,12 @@ import itertools
 import tempfile
 from collections import Counter
 from collections.abc import Mapping
+from contextlib import AsyncExitStack
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
@@ -25,13 +28,13 @@ from hypothesis.stateful import (
 from sqlalchemy import select
 
 import refreshes
+import stores
 from examples import examples
 from refreshes import answered, not_sent, saved
-from stores import is_working
+from stores import at_rest, is_working, placed, with_our_clock
 from tidings import schema
 from tidings.accounts import add_user
 from tidings.connecting import Answer, TokenSet
-from tidings.engines import open_database
 from tidings.errors import AuthExpired, Unavailable
 from tidings.grants import NEEDS_REAUTH
 from tidings.health import Health
@@ -106,6 +109,7 @@ class RefreshMachine(RuleBasedStateMachine):
         self.rotates, self.grace_seconds = rotates, GRACE_SECONDS if grace else 0.0
         self.runner = asyncio.Runner()
         self.folder = tempfile.TemporaryDirectory()
+        self.stack = AsyncExitStack()
         self.clock = FakeClock()
         self.wakes: list[float] = []
         self.numbers = itertools.count(1)
@@ -122,9 +126,11 @@ class RefreshMachine(RuleBasedStateMachine):
         self.runner.run(self.open())
 
     async def open(self) -> None:
-        path = Path(self.folder.name) / "tidings.db"
-        self.database = open_database(f"sqlite+aiosqlite:///{path}", synchronous="OFF")
-        await self.database.write(schema.metadata.create_all)
+        url = await self.stack.enter_async_context(placed(Path(self.folder.name)))
+        self.database: Any = with_our_clock(url)
+        self.stack.push_async_callback(self.database.close)
+        if stores.server is not None:
+            self.clock.join(partial(at_rest, self.database))
         now = self.clock.now()
         user = await self.database.write(lambda sql: add_user(sql, name="alice", is_admin=False, now=now))
         self.user_id = user.id
@@ -150,7 +156,7 @@ class RefreshMachine(RuleBasedStateMachine):
         for process in self.processes:
             self.kill(process)
         await asyncio.gather(*self.callers, return_exceptions=True)
-        await self.database.close()
+        await self.stack.aclose()
 
     # --- the provider ---
 
@@ -399,7 +405,11 @@ def _hash(token: str) -> bytes:
     return hashlib.sha256(token.encode()).digest()
 
 
+@pytest.mark.usefixtures("every_database")
 def test_refreshing_does_what_it_promises_whatever_happens() -> None:
     run_state_machine_as_test(
-        RefreshMachine, settings=settings(max_examples=examples(40), stateful_step_count=30, deadline=None)
+        RefreshMachine,
+        settings=settings(
+            max_examples=examples(40 if stores.server is None else 8), stateful_step_count=30, deadline=None
+        ),
     )

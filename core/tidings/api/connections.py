@@ -18,6 +18,7 @@ from tidings.connections import (
     Connection,
     find_connection,
     list_connections,
+    read_again,
     set_settings,
 )
 from tidings.connectors import Connector, Follows, Polls, Receives, Registers
@@ -100,7 +101,7 @@ class _Handlers:
 
         def read(sql: Sql) -> Sequence[tuple[dict[str, Any], Connection, Grant]]:
             found = list_connections(sql, user_id=principal.user_id)
-            granted = [show_grant(sql, connection.grant_id) for connection in found]
+            granted = [show_grant(sql, one.grant_id, user_id=one.user_id) for one in found]
             return [
                 (_shown(sql, connection, grant), connection, grant)
                 for connection, grant in zip(found, granted, strict=True)
@@ -116,7 +117,7 @@ class _Handlers:
 
         def read(sql: Sql) -> tuple[dict[str, Any], Connection, Grant]:
             connection = find_connection(sql, request.path_params["id"], user_id=principal.user_id)
-            grant = show_grant(sql, connection.grant_id)
+            grant = show_grant(sql, connection.grant_id, user_id=connection.user_id)
             details = _details(sql, self._services, connection, grant)
             return {**_shown(sql, connection, grant), **details}, connection, grant
 
@@ -142,7 +143,7 @@ class _Handlers:
 
         def read(sql: Sql) -> dict[str, Any]:
             connection = find_connection(sql, connection_id, user_id=user_id)
-            return _shown(sql, connection, show_grant(sql, connection.grant_id))
+            return _shown(sql, connection, show_grant(sql, connection.grant_id, user_id=connection.user_id))
 
         shown = await self._services.database.read(read, user_id=user_id)
         return JSONResponse(shown, 201 if consented.is_new else 200)
@@ -166,9 +167,13 @@ class _Handlers:
 
         def store(sql: Sql) -> dict[str, Any]:
             connection = find_connection(sql, request.path_params["id"], user_id=principal.user_id)
-            set_settings(sql, connection.id, wish.settings)
+            set_settings(sql, connection.user_id, connection.id, wish.settings)
             encourage(sql, connection, self._services.clock.now())
-            return _shown(sql, find_connection(sql, connection.id), show_grant(sql, connection.grant_id))
+            return _shown(
+                sql,
+                read_again(sql, connection),
+                show_grant(sql, connection.grant_id, user_id=connection.user_id),
+            )
 
         changed = await self._services.writer.run_unit(store)
         self._services.scheduler.wake()

@@ -79,7 +79,7 @@ async def _answer(operation: Operation, services: Services, request: Request) ->
         principal: Principal | None = None
         if operation.right:
             principal = await services.gate.require(request.scope, operation.right)
-            decision = services.limits.hit(principal, services.clock.monotonic())
+            decision = await services.limits.hit(principal, services.clock.monotonic())
             if decision is not None:
                 headers = decision.headers()
                 if not decision.allowed:
