@@ -40,7 +40,7 @@ from tidings.migrate import ensure_schema
 from tidings.nodekeys import compare_keys, note_keys
 from tidings.origins import Origins
 from tidings.others import watch_others
-from tidings.outbound import Outbound
+from tidings.outbound import Internet, Outbound
 from tidings.plugins import Loaded, LoadedPlugin, collect
 from tidings.pulling import PULL, Pulling
 from tidings.pushers import Pushers
@@ -115,7 +115,7 @@ async def running(
             if await ensure_schema(database):
                 log.info("schema_migrated", database=database.place)
             await compare_keys(settings, database, log)
-            outbound = Outbound(settings.server.public_url)
+            outbound, internet = Outbound(settings.server.public_url), Internet(settings.server.public_url)
             services = await _assemble(
                 settings,
                 loaded,
@@ -123,6 +123,7 @@ async def running(
                 clock,
                 database,
                 http or outbound,
+                http or internet,
                 random or Random(),  # noqa: S311 - jitter
                 look_seconds,
             )
@@ -134,6 +135,7 @@ async def running(
                     await services.scheduler.stop()
                     await services.upkeep.stop()
                     await outbound.close()
+                    await internet.close()
                     services.writer.close()
                     await services.writer.drained()
                     group.cancel_scope.cancel()
@@ -165,6 +167,7 @@ async def _assemble(
     clock: Clock,
     database: Database,
     http: Http,
+    internet: Http,
     random: Random,
     look_seconds: float,
 ) -> Services:
@@ -182,7 +185,7 @@ async def _assemble(
     scheduler = _scheduler(ground, look_seconds)
     limits = RequestLimits(api=settings.limits.api, sessions=settings.limits.sessions)
     wishes = Wishes(writer, clock, limits, wake=scheduler.wake)
-    offers = _collect(loaded, _context(ground, gate, wishes))
+    offers = _collect(loaded, _context(ground, gate, wishes, internet))
     fanout.use(offers.bus)
     for failure in loaded.failures:
         health.component(failure.key).down(failure.reason)
@@ -214,7 +217,7 @@ async def _assemble(
     )
 
 
-def _context(ground: Ground, gate: Gate, wishes: Wishes) -> Context:
+def _context(ground: Ground, gate: Gate, wishes: Wishes, internet: Http) -> Context:
     return Context(
         plugin="",
         public_url=ground.public_url,
@@ -225,6 +228,7 @@ def _context(ground: Ground, gate: Gate, wishes: Wishes) -> Context:
         access=gate,
         requests=wishes,
         http=ground.http,
+        internet=internet,
     )
 
 

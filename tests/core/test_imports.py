@@ -35,7 +35,7 @@ LAYERS = [
     },
     {"event", "addresses", "secret", "yamlfile", "selection", "credentials", "keys", "websocket"},
     {"discretion"},
-    {"bus", "connecting", "deliveries", "exchange", "items", "logs"},
+    {"bus", "connecting", "deliveries", "exchange", "internet", "items", "logs"},
     {"connectors"},
     {"strategies", "commonlog", "websub", "defects"},
     {"contracts", "validation", "origins"},

@@ -133,6 +133,7 @@ def make_bench(key: str = "") -> Bench:
         access=cast("Any", _Untouchable("access")),
         requests=cast("Any", _Untouchable("requests")),
         http=http,
+        internet=http,
     )
     return Bench(clock, http, journal, logged, context)
 
