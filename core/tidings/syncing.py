@@ -34,7 +34,7 @@ from tidings.connections import (
 )
 from tidings.connectors import Asked, Connector, Polled, Polls, Receives
 from tidings.contracts import Checkpoint, Clock, Item, JobEnd, Journal, Notice
-from tidings.defects import checked
+from tidings.defects import checked, pieces_of
 from tidings.errors import AuthExpired, NotFound, Rejected, Unavailable
 from tidings.event import Event, UserId, encode_json
 from tidings.grants import count_accounts
@@ -283,7 +283,8 @@ class _Poll:
         """Ask, commit piece by piece, and end the job together with the last piece."""
         waiting: Polled | None = None
         try:
-            async for piece in self._polls.poll(self._to.platforms.api(self._connection), self._asked):
+            polling = self._polls.poll(self._to.platforms.api(self._connection), self._asked)
+            async for piece in pieces_of(polling):
                 polled = checked(piece)
                 if polled.addresses is not None:
                     save = partial(replace_addresses, connection=self._connection, addresses=polled.addresses)
