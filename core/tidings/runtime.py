@@ -34,6 +34,7 @@ from tidings.jobs import Ended, Job, request_jobs
 from tidings.journal import SqlJournal
 from tidings.keys import load_push_keys, load_session_key, load_vault_keys, vault_key_file
 from tidings.keysets import KeySets
+from tidings.leftovers import Leftovers
 from tidings.lookups import Lookups
 from tidings.metrics import Metrics
 from tidings.migrate import ensure_schema
@@ -171,7 +172,8 @@ async def _assemble(
     random: Random,
     look_seconds: float,
 ) -> Services:
-    metrics, health = Metrics(), Health(clock, log, Blame(loaded.plugins))
+    blame = Blame(loaded.plugins)
+    metrics, health, leftovers = Metrics(), Health(clock, log, blame), Leftovers(blame, log)
     writer = Writer(database, health.component("database"), clock.monotonic)
     vault = await open_vault(settings, database)
     key_sets = KeySets(http, clock)
@@ -182,7 +184,7 @@ async def _assemble(
     journal.on_commit(partial(_account, metrics, log))
     public_url = settings.server.public_url
     ground = Ground(public_url, writer, journal, fanout, vault, http, clock, log, metrics, health, random)
-    scheduler = _scheduler(ground, look_seconds)
+    scheduler = _scheduler(ground, look_seconds, leftovers)
     limits = RequestLimits(api=settings.limits.api, sessions=settings.limits.sessions)
     wishes = Wishes(writer, clock, limits, wake=scheduler.wake)
     offers = _collect(loaded, _context(ground, gate, wishes, internet))
@@ -198,6 +200,7 @@ async def _assemble(
         log=log,
         metrics=metrics,
         health=health,
+        leftovers=leftovers,
         database=database,
         writer=writer,
         journal=journal,
@@ -254,7 +257,7 @@ def _pushing(settings: Settings, offers: _Offers, ground: Ground) -> Pushing | N
     )
 
 
-def _scheduler(ground: Ground, look_seconds: float) -> Scheduler:
+def _scheduler(ground: Ground, look_seconds: float, leftovers: Leftovers) -> Scheduler:
     return Scheduler(
         ground.journal,
         ground.writer,
@@ -263,6 +266,7 @@ def _scheduler(ground: Ground, look_seconds: float) -> Scheduler:
         ground.metrics,
         random=ground.random,
         longest_rest_seconds=_REST_LOOKS * look_seconds,
+        leftovers=leftovers,
     )
 
 
@@ -383,9 +387,12 @@ async def _start(services: Services, group: anyio.abc.TaskGroup, look_seconds: f
         "checkpoint": partial(_checkpoint, services, look_seconds),
         **services.upkeep.tasks(),
         **({} if services.pushing is None else {"push": services.pushing.run}),
-        **{f"transport/{transport.name}": transport.run for transport in services.transports},
         **{
-            f"extra/{type(extra).__name__}": extra.run
+            f"transport/{transport.name}": services.leftovers.during(transport.run)
+            for transport in services.transports
+        },
+        **{
+            f"extra/{type(extra).__name__}": services.leftovers.during(extra.run)
             for extra in services.extras
             if type(extra).run is not Extra.run
         },

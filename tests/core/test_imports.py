@@ -61,6 +61,7 @@ LAYERS = [
         "vault",
         "outbound",
         "keysets",
+        "leftovers",
         "oauth",
         "sealed",
     },

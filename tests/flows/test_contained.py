@@ -197,7 +197,10 @@ async def test_a_poll_that_fails_is_told_in_the_connection_s_history_and_in_heal
             lambda: Polled(checkpoint=7),
             "poll yielded a checkpoint that is an instance of int, not a mapping.",
         ),  # type: ignore[arg-type]
-        (lambda: Polled(events=[{"id": 1}], checkpoint={}), "poll made an instance of dict among its events."),  # type: ignore[list-item]
+        (
+            lambda: Polled(events=[{"id": 1}], checkpoint={}),
+            "poll made an instance of dict among its events.",
+        ),  # type: ignore[list-item]
         (flood_in_a_poll, f"poll made {MOST_EVENTS + 1} events at once"),
     ],
 )
@@ -269,6 +272,49 @@ async def test_work_in_the_background_that_fails_is_started_again_and_named(
         assert f"ValueError: over its own feet ({__file__}" in reason
         assert "of acme 1.2, report it at https://acme.example/issues" in reason
         assert await _deliver(server, "github") == 200
+
+
+# --- what is left behind ---
+
+
+def leave_a_task(left: list[asyncio.Task[Any]]) -> Polled:
+    left.append(asyncio.create_task(_sleep_for_ever()))
+    return Polled(checkpoint={"at": len(left)})
+
+
+async def test_a_task_that_a_poll_leaves_behind_ends_with_it_and_is_named_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock, left = FakeClock(), list[asyncio.Task[Any]]()
+    monkeypatch.setattr(Clumsy, "polls", staticmethod(lambda: leave_a_task(left)))
+    async with live_server(tmp_path, CONFIG, clock=clock) as server:
+        token = await server.add_token(await server.add_user("ann"), "read", "send")
+        headers = {"authorization": f"Bearer {token}"}
+        wish = {"platform": "clumsy", "address": "x"}
+        await server.client.post("/api/connections", json=wish, headers=headers)
+        await clock.advance(3 * 3600)
+        assert len(left) > 1
+        assert all(task.cancelled() for task in left)
+        (line,) = [one for one in server.logged if one["event"] == "plugin_left_tasks"]
+        assert line["plugin"] in {"connector/clumsy", "extra/clumsy"}
+        assert f"({__file__}, line " in line["reason"]
+        assert "of acme 1.2, report it at https://acme.example/issues" in line["reason"]
+
+
+async def test_a_run_s_tasks_end_when_it_fails_and_is_started_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock, left = FakeClock(), list[asyncio.Task[Any]]()
+
+    def stumble_and_leave() -> None:
+        leave_a_task(left)
+        stumble()
+
+    monkeypatch.setattr(ClumsyExtra, "runs", staticmethod(stumble_and_leave))
+    async with live_server(tmp_path, CONFIG, clock=clock):
+        await clock.advance(10)
+        assert len(left) > 1
+        assert all(task.cancelled() for task in left)
 
 
 # --- holding up everybody ---
