@@ -7,17 +7,23 @@ wants to do for long it does in `run`, whose tasks end with that.
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import Any
-from weakref import WeakSet
+from types import FrameType
+from typing import Any, Final
+from weakref import WeakKeyDictionary
 
 from structlog.typing import FilteringBoundLogger
 
 from tidings.blame import Blame
 
-_Tasks = WeakSet["asyncio.Future[Any]"]
+#: Each task with the module, the file and the line that started it.
+_Tasks = WeakKeyDictionary["asyncio.Future[Any]", tuple[str, str, int]]
+
+# What stands between a line and the loop that starts its task.
+_LIBRARIES: Final = frozenset({"asyncio", "anyio"})
 
 # Copied into every task, so that it reaches those that were started by others.
 _STARTED: ContextVar[_Tasks | None] = ContextVar("started", default=None)
@@ -27,7 +33,7 @@ class Leftovers:
     """Ends them.
 
     Args:
-        blame: Knows whose code a task is: core's own may outlive the work in which they were started.
+        blame: Knows whose code started a task: what core started may outlive the work in which it did.
         log: Told once of each line that leaves tasks.
     """
 
@@ -40,14 +46,14 @@ class Leftovers:
     def ended(self) -> Iterator[None]:
         """End the tasks of plugins that were started meanwhile and still run."""
         _account_for_tasks()
-        started: _Tasks = WeakSet()
+        started: _Tasks = WeakKeyDictionary()
         token = _STARTED.set(started)
         try:
             yield
         finally:
             _STARTED.reset(token)
-            for task in [one for one in started if not one.done()]:
-                self._end(task)
+            for task, place in [one for one in started.items() if not one[0].done()]:
+                self._end(task, *place)
 
     def during(self, work: Callable[[], Awaitable[None]]) -> Callable[[], Awaitable[None]]:
         """The same work, after which its tasks are ended."""
@@ -58,13 +64,12 @@ class Leftovers:
 
         return tidy
 
-    def _end(self, task: asyncio.Future[Any]) -> None:
-        coroutine = task.get_coro() if isinstance(task, asyncio.Task) else None
-        found = self._blame.at(getattr(coroutine, "cr_frame", None))
-        if found is None:
+    def _end(self, task: asyncio.Future[Any], module: str, file: str, line: int) -> None:
+        plugin = self._blame.owner(module)
+        if plugin is None:
             return
         task.cancel()
-        plugin, where = found
+        where = f"{file}, line {line}"
         if where not in self._told:
             self._told.add(where)
             self._log.warning(
@@ -86,8 +91,19 @@ def _account_for_tasks() -> None:
         task = asyncio.Task(work, loop=loop, **more) if former is None else former(loop, work, **more)
         started = _STARTED.get()
         if started is not None:
-            started.add(task)
+            started[task] = _starter()
         return task
 
     start.accounts = True  # type: ignore[attr-defined]  # by which it is known again
     loop.set_task_factory(start)
+
+
+def _starter() -> tuple[str, str, int]:
+    frame = sys._getframe(2)
+    while frame.f_back is not None and _module(frame).partition(".")[0] in _LIBRARIES:
+        frame = frame.f_back
+    return _module(frame), frame.f_code.co_filename, frame.f_lineno
+
+
+def _module(frame: FrameType) -> str:
+    return str(frame.f_globals.get("__name__", ""))
