@@ -29,7 +29,6 @@ class Clumsy(Follows, Polls):
 
     def __init__(self, does: str) -> None:
         self._does = does
-        self._left: list[asyncio.Task[object]] = []
 
     async def follow(self, address: str) -> Account:
         return Account(key=address, name=address)
@@ -51,7 +50,8 @@ class Clumsy(Follows, Polls):
             case "blocks":
                 time.sleep(1.5)
             case "leaks":
-                self._left += [asyncio.create_task(asyncio.sleep(3600)) for _ in range(1000)]
+                for _ in range(1000):
+                    asyncio.create_task(asyncio.sleep(3600))  # noqa: RUF006 - that is the point
             case "floods":
                 return [
                     Event(
