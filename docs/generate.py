@@ -23,6 +23,7 @@ from generator.publicapi import RELEASED, public_api_page, surface, written
 from generator.routes import described, routes_page
 from generator.settings import all_options, config_page
 from generator.streams import streams_page
+from generator.usage import examples_page
 from generator.webpush import web_push_page
 from prometheus_client.metrics import MetricWrapperBase
 
@@ -75,6 +76,7 @@ def pages() -> dict[Path, str]:
         "plugins.md": plugins_page(),
         "conformance.md": conformance_page(),
         "public-api.md": public_api_page(),
+        "examples.md": examples_page(),
         "javascript.md": javascript_page(),
         "web-push.md": web_push_page(),
     }

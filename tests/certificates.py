@@ -37,9 +37,10 @@ class Authority:
         own = _certificate(self._name, self._name, self._key, self._key, is_authority=True)
         self.certificate = own.public_bytes(Encoding.PEM).decode()
 
-    def pair(self, name: str) -> Pair:
+    def pair(self, name: str, *hosts: str) -> Pair:
+        """For 127.0.0.1, and for hosts of these names."""
         key = ec.generate_private_key(ec.SECP256R1())
-        certificate = _certificate(_name(name), self._name, key, self._key, is_authority=False)
+        certificate = _certificate(_name(name), self._name, key, self._key, *hosts, is_authority=False)
         text = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
         return Pair(certificate.public_bytes(Encoding.PEM).decode(), text)
 
@@ -49,7 +50,7 @@ def _certificate(
     issuer: x509.Name,
     key: ec.EllipticCurvePrivateKey,
     signer: ec.EllipticCurvePrivateKey,
-    *,
+    *hosts: str,
     is_authority: bool,
 ) -> x509.Certificate:
     now = datetime.now(UTC)
@@ -77,7 +78,10 @@ def _certificate(
             critical=True,
         )
         .add_extension(
-            x509.SubjectAlternativeName([x509.IPAddress(IPv4Address("127.0.0.1"))]), critical=False
+            x509.SubjectAlternativeName(
+                [x509.IPAddress(IPv4Address("127.0.0.1")), *[x509.DNSName(host) for host in hosts]]
+            ),
+            critical=False,
         )
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
         .add_extension(

@@ -61,7 +61,10 @@ class Blame:
         return f" ({self.signed(called)})" if called is not None else ""
 
     def _owner(self, frame: FrameType) -> LoadedPlugin | None:
-        module = str(frame.f_globals.get("__name__", ""))
+        return self.owner(str(frame.f_globals.get("__name__", "")))
+
+    def owner(self, module: str) -> LoadedPlugin | None:
+        """The plugin whose module that is; None where it is no plugin's."""
         mine = [one for one in self._plugins if _is_of(module, type(one.plugin).__module__)]
         # Of several in one package, such as transports, the one whose module it is.
         return max(mine, key=lambda one: module.startswith(type(one.plugin).__module__), default=None)

@@ -51,8 +51,9 @@ class Connector(ABC):
 class Follows(Connector, Connects):
     """A connector whose accounts need no consent: what anybody may read, named by an address such as a feed's.
 
-    Such an account has no token. The connector calls its platform by `Context.http`, never by the `Api` it is given,
-    of which `account_key` alone is of use. People follow by `POST /api/connections`. Since API 1.
+    Such an account has no token. The connector calls its platform by `Context.http`, or, where people type addresses,
+    by `Context.internet`; never by the `Api` it is given, of which `account_key` alone is of use. People follow by
+    `POST /api/connections`. Since API 1.
 
     Attributes:
         asks_for: What people are asked for: `The address of a feed, or of a page that has one`.
@@ -65,16 +66,13 @@ class Follows(Connector, Connects):
     async def follow(self, address: str) -> Account:
         """What stands at an address that somebody typed.
 
-        Implementers must not believe it: it may name a machine of the installation's own network, see `may_ask`.
+        Implementers must not believe it: it may lead to a machine of the installation's own network, as may every
+        redirect. `Context.internet` refuses that.
 
         Raises:
             Rejected: There is nothing to follow there; the text says what to write instead (status 400).
             Unavailable: It does not answer now.
         """
-
-    def may_ask(self, url: str) -> bool:
-        """Whether `url` is of the web and of no machine in this network, by its name; ask before each request."""
-        return url.startswith(("https://", "http://")) and is_public(url)
 
     @property
     def oauth(self) -> OAuth:

@@ -23,6 +23,8 @@ class Context:
         access: For transports and extras with routes of their own.
         requests: For transports by which people ask for something.
         http: The one HTTP client: with a time-out, without cookies, following no redirect.
+        internet: The same for addresses that somebody typed or a stranger's page named: it refuses what is of this
+            machine or its network, however it is named, at each request. Since API 1.
     """
 
     plugin: str
@@ -34,3 +36,4 @@ class Context:
     access: Access
     requests: Requests
     http: Http
+    internet: Http

@@ -98,7 +98,7 @@ def healed(connection: Connection, display_name: str, *, version: int, now: date
 
 
 def parked(connection: Connection, display_name: str, *, reason: str, now: datetime) -> Event:
-    """Its plugin fails again and again."""
+    """Its plugin breaks its contract, and would do so again."""
     return connection_event(
         "parked",
         connection,

@@ -23,6 +23,7 @@ from tidings.connecting import Api
 from tidings.connections import Connection, change_monitor
 from tidings.connectors import Registers, Target, Upstream
 from tidings.contracts import Clock
+from tidings.defects import all_handed, handed
 from tidings.discretion import redact, use_secrets
 from tidings.errors import NotFound, Rejected, Unavailable
 from tidings.jobs import Ended, Job
@@ -142,7 +143,8 @@ class _Run:
         targets: Sequence[Target] = ()
         if memory.registers:
             try:
-                targets = await self._connector.targets(self._api, self._connection.settings)
+                found = await self._connector.targets(self._api, self._connection.settings)
+                targets = all_handed(found, Target, "targets")
             except Rejected as error:
                 self._problems[self._connection.account_name] = redact(str(error))
         rows: dict[str, PlatformRegistration] = {}
@@ -252,7 +254,7 @@ class _Run:
     async def _check(self, row: PlatformRegistration, upstream: Upstream) -> Upstream | None:
         """How it stands at the platform; None where it is gone."""
         try:
-            return await self._connector.check(self._api, upstream)
+            return handed(await self._connector.check(self._api, upstream), Upstream, "check")
         except Rejected as error:
             if error.status != _GONE:
                 return upstream  # this account may not look any more; whether it delivers, deliveries show
@@ -296,13 +298,13 @@ class _Run:
         url = callback_url(self._to.public_url, row.platform, row.id)
         connector, api = self._connector, self._api
         if former is None:
-            make = partial(connector.register, api, target, url, secret)
+            name, make = "register", partial(connector.register, api, target, url, secret)
         else:
-            make = partial(connector.renew, api, target, url, secret, former)
+            name, make = "renew", partial(connector.renew, api, target, url, secret, former)
         if not connector.shares_upstream:
-            return await make()
+            return handed(await make(), Upstream, name)
         async with self._to.lock(self._connection, target.key):
-            return await make()
+            return handed(await make(), Upstream, name)
 
     async def remove(self, row: PlatformRegistration) -> None:
         """Remove a webhook, at the platform and here.

@@ -106,7 +106,7 @@ class Parking:
             await self._tell(notice)
 
     def park(self, sql: Sql, connection_id: str, reason: str) -> None:
-        """Stop one connection whose plugin fails; a click on Sync, or a restart, tries it again."""
+        """Stop one connection whose plugin breaks its contract; a click on Sync, or a restart, tries it again."""
         if set_state(sql, connection_id, PARKED, reason):
             connection = find_connection(sql, connection_id)
             drop_jobs(sql, connection.user_id, connection.id, WATCHING_JOBS)

@@ -46,14 +46,27 @@ def check(folder: Path) -> list[Checked]:
         groups = ", ".join(kind.group for kind in KINDS)
         raise Rejected(f"{folder / 'pyproject.toml'}: no entry point in any of {groups}.", status=400)
     found = list(_metadata(folder, project, keys))
+    if _missing(keys):
+        return found  # every test would say no more than that
     suites = [suite for module in _modules(folder, project) for suite in _suites(module)]
     for key in keys:
         mine = [suite for suite in suites if suite.plugin == key]
         if not mine:
             detail = f"No suite is about it. Write one: class Test…(…Suite) with plugin = {key!r}, in tests/."
             found.append(Checked(key, "has-a-suite", "failed", detail))
-        found += [Checked(key, *result) for suite in mine for result in suite.results()]
+        found += _once([Checked(key, *result) for suite in mine for result in suite.results()])
     return found
+
+
+def _once(results: Sequence[Checked]) -> list[Checked]:
+    """The same with each reason told once: what does not load fails every test alike."""
+    first: dict[str, str] = {}
+    return [
+        one._replace(detail=f"As {first[one.detail]}.")
+        if one.detail and first.setdefault(one.detail, one.rule) != one.rule
+        else one
+        for one in results
+    ]
 
 
 def _project(folder: Path) -> Mapping[str, Any]:
@@ -79,14 +92,18 @@ def _metadata(folder: Path, project: Mapping[str, Any], keys: Sequence[str]) -> 
         problems.append("It does not depend on tidings.")
     if not about.get("readme") or not (folder / str(about["readme"])).is_file():
         problems.append("It has no README.")
-    installed = {f"{kind.noun}/{point.name}" for kind in KINDS for point in entry_points(group=kind.group)}
-    missing = sorted(set(keys) - installed)
-    if missing:
+    if missing := _missing(keys):
         problems.append(f"{', '.join(missing)}: not installed. Run: python -m pip install -e {folder}")
     for problem in problems:
         yield Checked(name, _METADATA, "failed", problem)
     if not problems:
         yield Checked(name, _METADATA, "passed")
+
+
+def _missing(keys: Sequence[str]) -> list[str]:
+    """Those that are not installed."""
+    installed = {f"{kind.noun}/{point.name}" for kind in KINDS for point in entry_points(group=kind.group)}
+    return sorted(set(keys) - installed)
 
 
 def _modules(folder: Path, project: Mapping[str, Any]) -> Iterator[ModuleType]:

@@ -19,7 +19,8 @@ from tidings.addressing import REACH_SECONDS, replace_addresses, request_compari
 from tidings.commoncomparison import compare_again_since
 from tidings.commonlog import RecoversCommon
 from tidings.connections import CONNECTED, change_monitor, find_connection, list_connections, read_again
-from tidings.contracts import Clock
+from tidings.contracts import Account, Clock
+from tidings.defects import handed
 from tidings.errors import NotFound
 from tidings.jobs import Ended, Job
 from tidings.platforms import Platforms
@@ -66,7 +67,7 @@ class Reach:
         if not connection.is_working:
             return Ended()  # healing it asks again
         asked_at = self._clock.now()
-        account = await connector.identify(self._platforms.api(connection))
+        account = handed(await connector.identify(self._platforms.api(connection)), Account, "identify")
         again = Ended(REACH_SECONDS * random.uniform(1 - _JITTER, 1 + _JITTER))  # noqa: S311 - spreads the calls
         if account.key != connection.account_key:
             self._log.warning("account_changed", connection=connection.id, platform=connection.platform)

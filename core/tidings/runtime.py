@@ -33,13 +33,14 @@ from tidings.jobs import Ended, Job, request_jobs
 from tidings.journal import SqlJournal
 from tidings.keys import load_push_keys, load_session_key, load_vault_keys, vault_key_file
 from tidings.keysets import KeySets
+from tidings.leftovers import Leftovers
 from tidings.lookups import Lookups
 from tidings.metrics import Metrics
 from tidings.migrate import ensure_schema
 from tidings.nodekeys import compare_keys, note_keys
 from tidings.origins import Origins
 from tidings.others import watch_others
-from tidings.outbound import Outbound
+from tidings.outbound import Internet, Outbound
 from tidings.plugins import Loaded, LoadedPlugin, collect
 from tidings.pulling import PULL, Pulling
 from tidings.pushers import Pushers
@@ -115,7 +116,7 @@ async def running(
             if await ensure_schema(database):
                 log.info("schema_migrated", database=database.place)
             await compare_keys(settings, database, log)
-            outbound = Outbound(settings.server.public_url)
+            outbound, internet = Outbound(settings.server.public_url), Internet(settings.server.public_url)
             services = await _assemble(
                 settings,
                 loaded,
@@ -123,6 +124,7 @@ async def running(
                 clock,
                 database,
                 http or outbound,
+                http or internet,
                 random or Random(),  # noqa: S311 - jitter
                 look_seconds,
             )
@@ -134,6 +136,7 @@ async def running(
                     await services.scheduler.stop()
                     await services.upkeep.stop()
                     await outbound.close()
+                    await internet.close()
                     services.writer.close()
                     await services.writer.drained()
                     group.cancel_scope.cancel()
@@ -165,10 +168,12 @@ async def _assemble(
     clock: Clock,
     database: Database,
     http: Http,
+    internet: Http,
     random: Random,
     look_seconds: float,
 ) -> Services:
-    metrics, health = Metrics(), Health(clock, log, Blame(loaded.plugins))
+    blame = Blame(loaded.plugins)
+    metrics, health, leftovers = Metrics(), Health(clock, log, blame), Leftovers(blame, log)
     writer = Writer(database, health.component("database"), clock.monotonic)
     vault = await open_vault(settings, database)
     key_sets = KeySets(http, clock)
@@ -179,11 +184,11 @@ async def _assemble(
     journal.on_commit(partial(_account, metrics, log))
     public_url = settings.server.public_url
     ground = Ground(public_url, writer, journal, fanout, vault, http, clock, log, metrics, health, random)
-    scheduler = _scheduler(ground, look_seconds)
+    scheduler = _scheduler(ground, look_seconds, leftovers)
     limiter = _limiter(writer, clock)
     limits = RequestLimits(api=settings.limits.api, sessions=settings.limits.sessions, limiter=limiter)
     wishes = Wishes(writer, clock, limits, wake=scheduler.wake)
-    offers = _collect(loaded, _context(ground, gate, wishes))
+    offers = _collect(loaded, _context(ground, gate, wishes, internet))
     fanout.use(offers.bus)
     for failure in loaded.failures:
         health.component(failure.key).down(failure.reason)
@@ -196,6 +201,7 @@ async def _assemble(
         log=log,
         metrics=metrics,
         health=health,
+        leftovers=leftovers,
         database=database,
         writer=writer,
         journal=journal,
@@ -215,7 +221,7 @@ async def _assemble(
     )
 
 
-def _context(ground: Ground, gate: Gate, wishes: Wishes) -> Context:
+def _context(ground: Ground, gate: Gate, wishes: Wishes, internet: Http) -> Context:
     return Context(
         plugin="",
         public_url=ground.public_url,
@@ -226,6 +232,7 @@ def _context(ground: Ground, gate: Gate, wishes: Wishes) -> Context:
         access=gate,
         requests=wishes,
         http=ground.http,
+        internet=internet,
     )
 
 
@@ -251,7 +258,7 @@ def _pushing(settings: Settings, offers: _Offers, ground: Ground) -> Pushing | N
     )
 
 
-def _scheduler(ground: Ground, look_seconds: float) -> Scheduler:
+def _scheduler(ground: Ground, look_seconds: float, leftovers: Leftovers) -> Scheduler:
     return Scheduler(
         ground.journal,
         ground.writer,
@@ -260,6 +267,7 @@ def _scheduler(ground: Ground, look_seconds: float) -> Scheduler:
         ground.metrics,
         random=ground.random,
         longest_rest_seconds=_REST_LOOKS * look_seconds,
+        leftovers=leftovers,
     )
 
 
@@ -390,9 +398,12 @@ async def _start(services: Services, group: anyio.abc.TaskGroup, look_seconds: f
         "checkpoint": partial(_checkpoint, services, look_seconds),
         **services.upkeep.tasks(),
         **({} if services.pushing is None else {"push": services.pushing.run}),
-        **{f"transport/{transport.name}": transport.run for transport in services.transports},
         **{
-            f"extra/{type(extra).__name__}": extra.run
+            f"transport/{transport.name}": services.leftovers.during(transport.run)
+            for transport in services.transports
+        },
+        **{
+            f"extra/{type(extra).__name__}": services.leftovers.during(extra.run)
             for extra in services.extras
             if type(extra).run is not Extra.run
         },

@@ -7,7 +7,7 @@ import dataclasses
 import random as randomness
 import secrets
 from collections.abc import Awaitable, Callable, Sequence
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from datetime import datetime
 from functools import partial
 
@@ -22,6 +22,7 @@ from tidings.discretion import begin_discretion
 from tidings.errors import Unavailable
 from tidings.jobs import NEVER, Ended, Job, LeaseLost, database_now, listen
 from tidings.leases import Claim, Ending, Room, claim, end, extend, release, spread
+from tidings.leftovers import Leftovers
 from tidings.metrics import Metrics
 from tidings.retries import Result, Retries
 from tidings.schema import from_stored, to_stored
@@ -72,6 +73,7 @@ class Scheduler:
         longest_rest_seconds: How long to rest at most without looking for jobs that other processes asked for.
         at_once: How many jobs run at once.
         per_platform: How many of them use the same platform.
+        leftovers: Ends what a run leaves behind.
     """
 
     def __init__(
@@ -86,6 +88,7 @@ class Scheduler:
         longest_rest_seconds: float = _LONGEST_REST_SECONDS,
         at_once: int = _RUNNING_AT_ONCE,
         per_platform: int = _PER_PLATFORM,
+        leftovers: Leftovers | None = None,
     ) -> None:
         self._journal = journal
         self._writer = writer
@@ -96,6 +99,7 @@ class Scheduler:
         self._longest_rest = round(longest_rest_seconds * 1e6)
         self._at_once = at_once
         self._per_platform = per_platform
+        self._tidied = nullcontext if leftovers is None else leftovers.ended
         self._kinds: dict[str, _Kind] = {}
         self._running: dict[str, _Run] = {}  # by lease
         self._ends = _Ends(clock)
@@ -325,7 +329,8 @@ class Scheduler:
         begin_discretion()
         with run.scope:
             try:
-                ended = await self._kinds[job.kind].handler(job)
+                with self._tidied():
+                    ended = await self._kinds[job.kind].handler(job)
                 result = Result("done", ended.again_seconds)
             except Exception as failure:  # noqa: BLE001 - whatever a handler raises, the job is tried again
                 result = self._retries.judge(failure, job.attempts)

@@ -14,6 +14,7 @@ from tidings.database import Database
 from tidings.fanout import Fanout
 from tidings.health import Health
 from tidings.journal import SqlJournal
+from tidings.leftovers import Leftovers
 from tidings.metrics import Metrics
 from tidings.plugins import Loaded
 from tidings.pushing import Pushing
@@ -35,6 +36,7 @@ class Services:
     log: FilteringBoundLogger
     metrics: Metrics
     health: Health
+    leftovers: Leftovers
     database: Database
     writer: Writer
     journal: SqlJournal

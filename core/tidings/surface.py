@@ -27,6 +27,7 @@ MODULES: Final = frozenset(
         "exchange",
         "fields",
         "hooks",
+        "internet",
         "items",
         "rhythm",
         "selection",

@@ -14,6 +14,7 @@ from datetime import datetime, timedelta
 from functools import partial
 from random import Random
 from typing import Any, NamedTuple
+from weakref import WeakValueDictionary
 
 import msgspec
 from sqlalchemy import Connection as Sql
@@ -33,8 +34,8 @@ from tidings.connections import (
     write_checkpoints,
 )
 from tidings.connectors import Asked, Connector, Polled, Polls, Receives
-from tidings.contracts import Checkpoint, Clock, Item, JobEnd, Journal, Notice
-from tidings.defects import checked
+from tidings.contracts import Appended, Checkpoint, Clock, Item, JobEnd, Journal, Notice
+from tidings.defects import checked, pieces_of
 from tidings.errors import AuthExpired, NotFound, Rejected, Unavailable
 from tidings.event import Event, UserId, encode_json
 from tidings.grants import count_accounts
@@ -52,6 +53,10 @@ from tidings.writer import Writer
 _OVERTAKEN = timedelta(minutes=10)
 _JITTER = 0.05
 _FLUSH_SECONDS = 30.0
+# More news than this goes by parts, one platform's one after the other, and each part is followed by a rest that is so
+# many times as long as it took: who has much to tell, or a connector that makes things up, holds up nobody else.
+_PART_EVENTS = 250
+_REST_RATIO = 2.0
 _COUNTED_SECONDS = 600.0  # accounts come and go more seldom
 
 
@@ -125,6 +130,7 @@ class Syncing:
         # How many share a client, and until when that is to be trusted.
         self._accounts: dict[tuple[str, str], tuple[int, float]] = {}
         self._quiet = _QuietEnds(clock)
+        self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._checks: dict[tuple[UserId, str], Check] = {}
         self._checked = asyncio.Event()
 
@@ -212,6 +218,21 @@ class Syncing:
         """
         await self.writer.put(self._quiet, _Quiet(ending, connection, checkpoint))
 
+    async def append_slowly(self, platform: str, item: Item) -> Appended:
+        """Append a part of much: in turn with others of its platform, and with a rest after it.
+
+        Raises:
+            LeaseLost, Unavailable, Rejected: As `Journal.append`.
+        """
+        turn = self._turns.setdefault(platform, asyncio.Lock())
+        async with turn:
+            began = self.clock.monotonic()
+            (appended,) = await self.journal.append(item)
+            took_seconds = self.clock.monotonic() - began
+            if took_seconds > 0:
+                await self.clock.sleep(took_seconds * _REST_RATIO)
+        return appended
+
     async def flush(self) -> None:
         """Write down what was checked since the last time; also wanted before that is shown, and at a stop."""
         self._checked.clear()
@@ -283,7 +304,8 @@ class _Poll:
         """Ask, commit piece by piece, and end the job together with the last piece."""
         waiting: Polled | None = None
         try:
-            async for piece in self._polls.poll(self._to.platforms.api(self._connection), self._asked):
+            polling = self._polls.poll(self._to.platforms.api(self._connection), self._asked)
+            async for piece in pieces_of(polling):
                 polled = checked(piece)
                 if polled.addresses is not None:
                     save = partial(replace_addresses, connection=self._connection, addresses=polled.addresses)
@@ -331,6 +353,11 @@ class _Poll:
             connection_id=connection.id,
             lease=self._job.held,
         )
+        while (
+            len(others) > _PART_EVENTS
+        ):  # without the checkpoint: a crash has them asked for, and known, once more
+            part, others = others[:_PART_EVENTS], others[_PART_EVENTS:]
+            self._fresh += (await self._to.append_slowly(connection.platform, item(events=part))).fresh
         last = item(events=others, checkpoint=Checkpoint(connection.id, polled.checkpoint), job_end=job_end)
         # By itself, so that the answer says how many of them a webhook should have brought.
         first = [item(events=overdue)] if overdue else []

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
+from functools import partial
 from random import Random
 
 from sqlalchemy import Connection as Sql
@@ -15,11 +17,12 @@ from tidings.arrivals import Arrivals
 from tidings.budgets import Budgets
 from tidings.commonrecovery import CommonRecovery
 from tidings.connecting import Connects, Http
-from tidings.connections import CONNECTED, list_connections
+from tidings.connections import CONNECTED, find_connection, list_connections
 from tidings.connectors import Connector, Polls
 from tidings.consent import Consent
 from tidings.contracts import Clock, JobRequest, Strategy
-from tidings.errors import TidingsError
+from tidings.defects import Defect
+from tidings.errors import NotFound, TidingsError
 from tidings.event import UserId
 from tidings.fanout import Fanout
 from tidings.health import Health
@@ -30,7 +33,7 @@ from tidings.journal import SqlJournal
 from tidings.leaving import LEAVE, Leaving
 from tidings.metrics import Metrics
 from tidings.monitor import Monitor
-from tidings.parking import Parking, unpark_all
+from tidings.parking import WATCHING_JOBS, Parking, unpark_all
 from tidings.platforms import Platforms
 from tidings.provisioning import Provisioning
 from tidings.reach import Reach
@@ -163,6 +166,9 @@ class Upkeep:
             except Exception as error:
                 reason = self.health.component(f"connector/{job.platform}").fails(error)
                 self._note(job, "failed", reason, started)
+                if isinstance(error, Defect) and job.kind in WATCHING_JOBS:
+                    # It would do the same again: until it is mended, which takes a restart, or a person asks.
+                    await self.writer.run_unit(partial(self._park, job, reason))
                 raise
             if job.kind == SYNC:
                 self.health.component(f"connector/{job.platform}").up()
@@ -170,6 +176,11 @@ class Upkeep:
             return ended
 
         return noted
+
+    def _park(self, job: Job, reason: str, sql: Sql) -> None:
+        with suppress(NotFound):  # disconnected meanwhile
+            if find_connection(sql, job.key, user_id=job.user_id).is_working:
+                self.parking.park(sql, job.key, reason)
 
     def _note(self, job: Job, outcome: str, detail: str, started: float) -> None:
         ms = (self.clock.monotonic() - started) * 1000

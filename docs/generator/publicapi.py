@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from generator.markdown import table
+from generator.usage import usages
 
 import tidings
 from tidings import testing
@@ -28,6 +29,8 @@ everywhere. Most of it can be imported from `tidings` itself.
 - A plugin declares the version that it was written for (`Plugin.api_version`). This version is {version}; {supported}.
 - What goes away is deprecated first, for at least one minor version and one version of the plugin API. Using it \
 warns, with the name to use instead and the version that removes it.
+- Each name says since which version it is there, and where an example of it stands; the tests run the examples. What \
+it raises, and in which units, stand with it in [Plugins](plugins.md) and [Errors](errors.md).
 - Until 1.0 the API may change between minor versions; the [changelog](../../CHANGELOG.md) names each change.
 
 ## Deprecated
@@ -93,17 +96,30 @@ def _short(name: str) -> str:
     return ".".join(parts[1:] if parts[0] in MODULES else parts)
 
 
+def example_of(name: str) -> str:
+    """Where a name is shown, as markdown; "" for a member, which is shown with what it belongs to.
+
+    What can be imported from `tidings` too is shown by that.
+    """
+    shown = usages()
+    module, _, inner = name.removeprefix("tidings.").partition(".")
+    if not inner:
+        homes = [f"tidings.{one}.{module}" for one in sorted(MODULES)]
+        return next((shown[one] for one in [name, *homes] if one in shown), "")
+    return shown.get(name) or shown.get(f"tidings.{inner}") or shown.get(f"tidings.contracts.{inner}") or ""
+
+
 def public_api_page() -> str:
     """`public-api.md`."""
     version, before = released()
-    rows = {module: list[tuple[str, str, str]]() for module in ["", "testing", *sorted(MODULES)]}
+    rows = {module: list[tuple[str, str, str, str]]() for module in ["", "testing", *sorted(MODULES)]}
     for name, text in surface().items():
         short = name.removeprefix("tidings.")
         module = short.partition(".")[0]
         module = module if module in rows else ""
         since = version if name in before else "unreleased"
         shown = short.removeprefix(f"{module}.") if module else short
-        rows[module].append((f"`{shown}`", f"`{text}`" if text else "", since))
+        rows[module].append((f"`{shown}`", f"`{text}`" if text else "", since, example_of(name)))
     supported = " and ".join(str(one) for one in sorted(SUPPORTED_API_VERSIONS))
     gone = [
         (f"`tidings.{name}`", one.since, one.removed_in, f"`tidings.{one.instead}`")
@@ -117,5 +133,5 @@ def public_api_page() -> str:
     ]
     for module, listed in rows.items():
         title = f"tidings.{module}" if module else "tidings"
-        parts.append(f"\n## {title}\n\n{table(('name', 'signature', 'since'), listed)}")
+        parts.append(f"\n## {title}\n\n{table(('name', 'signature', 'since', 'example'), listed)}")
     return "".join(parts)

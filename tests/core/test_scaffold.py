@@ -97,11 +97,28 @@ def test_a_plugin_without_a_suite_or_not_installed_fails(author: Author) -> None
     folder = author.make("bare", "bus")
     (folder / "tests" / "test_bare.py").unlink()
     (folder / "README.md").unlink()
-    found = {one.rule: one.detail for one in check(folder) if one.outcome == "failed"}
-    assert set(found) == {"metadata", "has-a-suite"}
+    assert {one.rule for one in check(folder)} == {"metadata"}  # without it nothing else can be judged
     told = [one.detail for one in check(folder) if one.rule == "metadata"]
     assert any("not installed. Run: python -m pip install -e" in one for one in told)
     assert "It has no README." in told
+
+
+def test_an_installed_plugin_without_a_suite_fails(author: Author) -> None:
+    folder = author.make("unproven", "bus")
+    author.install(folder)
+    (folder / "tests" / "test_unproven.py").unlink()
+    (found,) = [one for one in check(folder) if one.outcome == "failed"]
+    assert (found.rule, "No suite is about it." in found.detail) == ("has-a-suite", True)
+
+
+def test_what_does_not_load_is_told_once(author: Author) -> None:
+    folder = author.make("stillborn", "bus")
+    author.install(folder)
+    source = folder / "tidings_stillborn" / "__init__.py"
+    source.write_text(source.read_text() + "\nraise ValueError('never born')\n")
+    told = [one.detail for one in check(folder) if one.outcome == "failed"]
+    assert [one for one in told if "never born" in one] == told[:1]
+    assert set(told[1:]) == {"As arrives-by-its-entry-point."}
 
 
 @pytest.mark.parametrize("name", ["Bell", "a", "7up", "no-dash", "é" * 3, "x" * 40])

@@ -57,3 +57,15 @@ async def test_the_next_interval_after_news_is_no_longer_than_usual(tmp_path: Pa
         await watch.pass_seconds(10 * POLL_SECONDS)
         assert len(await watch.entries("thing")) == 1
         assert intervals(watch)[before] <= 1.06
+
+
+async def test_much_news_of_one_piece_is_written_by_parts_in_order_and_once(tmp_path: Path) -> None:
+    async with watching(tmp_path, Pollable) as watch:
+        at = watch.clock.now()
+        watch.remote.happened += [(at, "a")] * 480
+        parts: list[int] = []
+        watch.journal.on_commit(lambda entries, _seconds: parts.append(len(entries)))
+        await watch.pass_seconds(3 * POLL_SECONDS)
+        assert [one for one in parts if one] == [250, 230]
+        told = await watch.entries("thing")
+        assert [entry.id for entry in told] == [f"scripted:thing:{number}" for number in range(480)]

@@ -189,6 +189,63 @@ async def test_a_poll_that_fails_is_told_in_the_connection_s_history_and_in_heal
         assert await _deliver(server, "github") == 200
 
 
+@pytest.mark.parametrize(
+    ("polls", "said"),
+    [
+        (lambda: "nothing", "poll yielded an instance of str"),
+        (
+            lambda: Polled(checkpoint=7),
+            "poll yielded a checkpoint that is an instance of int, not a mapping.",
+        ),  # type: ignore[arg-type]
+        (
+            lambda: Polled(events=[{"id": 1}], checkpoint={}),
+            "poll made an instance of dict among its events.",
+        ),  # type: ignore[list-item]
+        (flood_in_a_poll, f"poll made {MOST_EVENTS + 1} events at once"),
+    ],
+)
+async def test_a_broken_contract_parks_the_connection_until_someone_asks_or_the_server_starts_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, polls: Callable[[], Any], said: str
+) -> None:
+    clock, asked = FakeClock(), 0
+
+    def count() -> Any:
+        nonlocal asked
+        asked += 1
+        return polls()
+
+    monkeypatch.setattr(Clumsy, "polls", staticmethod(count))
+    async with live_server(tmp_path, CONFIG, clock=clock) as server:
+        token = await server.add_token(await server.add_user("ann"), "read", "send")
+        headers = {"authorization": f"Bearer {token}"}
+        wish = {"platform": "clumsy", "address": "x"}
+        made = await server.client.post("/api/connections", json=wish, headers=headers)
+        path = f"/api/connections/{made.json()['id']}"
+
+        async def shown() -> Any:
+            return (await server.client.get(path, headers=headers)).json()
+
+        await clock.advance(60)
+        await clock.advance(7200)  # by then it would have been asked again many times
+        assert asked == 1
+        parked = await shown()
+        assert parked["state"] == "parked"
+        assert said in parked["reason"] and SIGNED in parked["reason"]
+        page = (await server.client.get("/api/events", headers=headers)).json()
+        (told,) = [one for one in page["events"] if one["type"].endswith(".parked")]
+        assert said in told["data"]["text"]
+        # Whose click asks for it, it is tried for once more.
+        assert (await server.client.post(f"{path}/sync", headers=headers)).status_code == 202
+        await clock.advance(60)
+        assert asked == 2
+        assert (await shown())["state"] == "parked"
+    monkeypatch.setattr(Clumsy, "polls", staticmethod(lambda: Polled(checkpoint={"at": 1})))
+    async with live_server(tmp_path, CONFIG, clock=clock) as server:
+        await clock.advance(600)
+        assert (await shown())["state"] == "connected"
+        assert _reason(server) == ""
+
+
 async def test_a_poll_that_hangs_is_broken_off_and_tried_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -215,6 +272,50 @@ async def test_work_in_the_background_that_fails_is_started_again_and_named(
         assert f"ValueError: over its own feet ({__file__}" in reason
         assert "of acme 1.2, report it at https://acme.example/issues" in reason
         assert await _deliver(server, "github") == 200
+
+
+# --- what is left behind ---
+
+
+def leave_a_task(left: list[asyncio.Task[Any]]) -> Polled:
+    left += [asyncio.create_task(_sleep_for_ever()), asyncio.create_task(asyncio.sleep(1e6))]
+    return Polled(checkpoint={"at": len(left)})
+
+
+async def test_a_task_that_a_poll_leaves_behind_ends_with_it_and_is_named_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock, left = FakeClock(), list[asyncio.Task[Any]]()
+    monkeypatch.setattr(Clumsy, "polls", staticmethod(lambda: leave_a_task(left)))
+    async with live_server(tmp_path, CONFIG, clock=clock) as server:
+        token = await server.add_token(await server.add_user("ann"), "read", "send")
+        headers = {"authorization": f"Bearer {token}"}
+        wish = {"platform": "clumsy", "address": "x"}
+        await server.client.post("/api/connections", json=wish, headers=headers)
+        await clock.advance(3 * 3600)
+        assert len(left) > 1
+        assert all(task.cancelled() for task in left)
+        line, *others = [one for one in server.logged if one["event"] == "plugin_left_tasks"]
+        assert others == []
+        assert line["plugin"] in {"connector/clumsy", "extra/clumsy"}
+        assert f"({__file__}, line " in line["reason"]
+        assert "of acme 1.2, report it at https://acme.example/issues" in line["reason"]
+
+
+async def test_a_run_s_tasks_end_when_it_fails_and_is_started_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock, left = FakeClock(), list[asyncio.Task[Any]]()
+
+    def stumble_and_leave() -> None:
+        leave_a_task(left)
+        stumble()
+
+    monkeypatch.setattr(ClumsyExtra, "runs", staticmethod(stumble_and_leave))
+    async with live_server(tmp_path, CONFIG, clock=clock):
+        await clock.advance(10)
+        assert len(left) > 1
+        assert all(task.cancelled() for task in left)
 
 
 # --- holding up everybody ---

@@ -8,13 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from tidings.contracts import Account, Api, Asked, Connector, Follows, Polled, Polls
+from tidings.context import Context
+from tidings.contracts import Account, Api, Asked, Connector, Follows, Http, Polled, Polls
 from tidings.errors import Rejected
 from tidings.event import Event
 from tidings.hooks import Plugin, hookimpl
 from tidings.testing import FakeClock, live_server
 
-CONFIG = "plugins: {connectors: {tide: {}, github: {}}, transports: {sse: {}}}\n"
+CONFIG = "plugins: {connectors: {tide: {}, page: {}, github: {}}, transports: {sse: {}}}\n"
 
 
 class Tide(Follows, Polls):
@@ -53,12 +54,35 @@ class TidePlugin(Plugin):
         return [Tide()]
 
 
+class Page(Follows):
+    """Whatever stands at an address that somebody types."""
+
+    platform = "page"
+    display_name = "Pages"
+    asks_for = "An address"
+
+    def __init__(self, http: Http) -> None:
+        self.http = http
+
+    async def follow(self, address: str) -> Account:
+        answer = await self.http.send("GET", address)
+        return Account(key=address, name=answer.body.decode())
+
+
+class PagePlugin(Plugin):
+    @hookimpl
+    def tidings_connectors(self, context: Context) -> Iterable[Connector]:
+        return [Page(context.internet)]
+
+
 @pytest.fixture(autouse=True)
 def tide(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
     info = tmp_path_factory.mktemp("site") / "tide-1.0.dist-info"
     info.mkdir()
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: tide\nVersion: 1.0\n")
-    (info / "entry_points.txt").write_text("[tidings.connectors]\ntide = tide_plant:TidePlugin\n")
+    (info / "entry_points.txt").write_text(
+        "[tidings.connectors]\ntide = tide_plant:TidePlugin\npage = tide_plant:PagePlugin\n"
+    )
     monkeypatch.syspath_prepend(info.parent)
     monkeypatch.setitem(sys.modules, "tide_plant", sys.modules[__name__])
     monkeypatch.setattr(Tide, "heights", [1])
@@ -91,7 +115,7 @@ async def test_platforms_say_what_to_ask_people_for(tmp_path: Path) -> None:
     async with live_server(tmp_path, CONFIG) as server:
         token = await server.add_token(await server.add_user("ann"))
         shown = await server.client.get("/api/platforms", headers={"authorization": f"Bearer {token}"})
-        tide, github = shown.json()["platforms"]
+        tide, _, github = shown.json()["platforms"]
         assert tide["follow"] == "The name of a harbour"
         assert "connect" not in tide
         assert "follow" not in github
@@ -119,14 +143,14 @@ async def test_what_can_t_be_followed_is_refused(
         assert said in answer.json()["error"]["message"]
 
 
-def test_no_address_of_this_network_may_be_asked() -> None:
-    tide = Tide()
-    assert tide.may_ask("https://example.org/feed")
-    for url in (
-        "http://127.0.0.1/",
-        "http://localhost/",
-        "http://10.0.0.1/",
-        "http://box.local/",
-        "file:///etc/passwd",
-    ):
-        assert not tide.may_ask(url), url
+async def test_an_address_that_leads_into_this_network_is_not_asked(tmp_path: Path) -> None:
+    async with live_server(tmp_path, CONFIG) as server:
+        token = await server.add_token(await server.add_user("ann"), "read", "send")
+        port = server.url.rpartition(":")[2]
+        for host in ("127.0.0.1", "localhost", "2130706433", "[::ffff:127.0.0.1]", "169.254.169.254"):
+            wish = {"platform": "page", "address": f"http://{host}:{port}/api/health"}
+            answer = await server.client.post(
+                "/api/connections", json=wish, headers={"authorization": f"Bearer {token}"}
+            )
+            assert answer.status_code == 400, (host, answer.text)
+            assert "not on the internet" in answer.json()["error"]["message"]

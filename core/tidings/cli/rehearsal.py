@@ -21,7 +21,7 @@ from tidings.health import Health
 from tidings.journal import SqlJournal
 from tidings.metrics import Metrics
 from tidings.origins import Origins
-from tidings.outbound import Outbound
+from tidings.outbound import Internet, Outbound
 from tidings.plugins import Loaded, LoadedPlugin, collect, load_plugins
 from tidings.ratelimit import RequestLimits
 from tidings.validation import near
@@ -129,6 +129,7 @@ def rehearse(settings: Settings) -> Rehearsal:
             access=Gate(database, writer, clock, origins=origins, session_key=b""),
             requests=Wishes(writer, clock, limits, wake=lambda: None),
             http=Outbound(),
+            internet=Internet(),
         )
 
     buses = collect(loaded, "tidings_buses", context, Bus)  # type: ignore[type-abstract]  # asked for, never called

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import re
 import tempfile
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
@@ -17,6 +18,7 @@ from tidings.choices import KINDS, Kind
 from tidings.config import Settings, load
 from tidings.context import Context
 from tidings.contracts import Bus, Connector, Extra, Strategy, Transport
+from tidings.errors import ConfigError
 from tidings.plugins import Loaded, LoadedPlugin, collect, load_plugins
 from tidings.testing.clock import FakeClock
 from tidings.testing.exchanges import RecordedHttp
@@ -31,6 +33,7 @@ CONTRACTS: Final[Mapping[str, type[Any]]] = {
     "bus": Bus,
     "extra": Extra,
 }
+_PLACE: Final = re.compile(r"^\S*config\.yaml:\d+:\d+: ")
 PUBLIC_URL: Final = "https://tidings.example.org"
 
 
@@ -102,7 +105,10 @@ def loaded(key: str, options: Mapping[str, Any]) -> tuple[Loaded, LoadedPlugin]:
         ConfigError: It isn't installed, or its options are wrong.
         Violation: It fails to load; the text says why.
     """
-    found = load_plugins(settings_for(key, options))
+    try:
+        found = load_plugins(settings_for(key, options))
+    except ConfigError as error:  # without its place: nobody has written that file
+        raise type(error)(*[_PLACE.sub("", problem) for problem in error.problems]) from error
     _raise_failure(found, key)
     return found, next(plugin for plugin in found.plugins if plugin.key == key)
 
@@ -133,6 +139,7 @@ def make_bench(key: str = "") -> Bench:
         access=cast("Any", _Untouchable("access")),
         requests=cast("Any", _Untouchable("requests")),
         http=http,
+        internet=http,
     )
     return Bench(clock, http, journal, logged, context)
 

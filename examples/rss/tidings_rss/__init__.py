@@ -27,4 +27,5 @@ class RssPlugin(Plugin):
     @hookimpl
     def tidings_connectors(self, context: Context) -> Iterable[Connector]:
         """The one connector."""
-        return [Rss(context.http, self.options.poll_every, allow_private=self.options.allow_private)]
+        http = context.http if self.options.allow_private else context.internet
+        return [Rss(http, self.options.poll_every, allow_private=self.options.allow_private)]

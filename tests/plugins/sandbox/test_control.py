@@ -56,6 +56,7 @@ def extra(clock) -> SandboxExtra:
         access=Door(),
         requests=nothing,
         http=nothing,
+        internet=nothing,
     )
     (extra,) = SandboxPlugin(SandboxOptions(lively=False)).tidings_extras(context)
     assert isinstance(extra, SandboxExtra)

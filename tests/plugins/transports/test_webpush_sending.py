@@ -20,9 +20,10 @@ from push_service import Browser, PushService, serving
 from tidings.context import Context
 from tidings.devices import Device, Fate
 from tidings.errors import NotSent, Rejected, Unavailable
+from tidings.internet import Resolve
 from tidings.testing.clock import FakeClock
 from tidings_transports.webpush.sending import Sender
-from tidings_transports.webpush.services import Endpoint, Resolve, Service, Services
+from tidings_transports.webpush.services import Endpoint, Service, Services
 from tidings_transports.webpush.transport import Delivery, WebPush
 
 SUBJECT = "mailto:me@example.org"
@@ -53,6 +54,7 @@ def transport(
         access=cast("Any", None),
         requests=cast("Any", None),
         http=cast("Any", None),
+        internet=cast("Any", None),
     )
     services = Services([Service.parse(listed)], allow_private=allow_private, resolve=resolve)
     made = WebPush(context, Delivery(SUBJECT), services, Sender(tls=tls))
@@ -278,7 +280,7 @@ async def test_a_signature_that_was_refused_is_made_anew(service: PushService) -
     ],
 )
 def test_without_a_subject_the_public_url_is_one_if_it_can_be(public_url: str, subject: str) -> None:
-    context = Context("transport/webpush", public_url, FakeClock(), *(cast("Any", None) for _ in range(6)))
+    context = Context("transport/webpush", public_url, FakeClock(), *(cast("Any", None) for _ in range(7)))
     made = WebPush(context, Delivery(), Services([], allow_private=False), Sender())
     assert (made.problem == "") == bool(subject)
     assert made.warning == ""

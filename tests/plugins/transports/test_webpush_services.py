@@ -12,13 +12,12 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from tidings.errors import Rejected, Unavailable
+from tidings.internet import Resolve, is_public_address
 from tidings_transports.webpush.services import (
     BROWSERS,
     NotListed,
-    Resolve,
     Service,
     Services,
-    is_public,
 )
 
 LISTED = [
@@ -151,7 +150,7 @@ async def test_a_public_address_will_do(address: str) -> None:
 def test_an_ipv4_address_is_as_public_within_ipv6_as_it_is_alone(address: ipaddress.IPv4Address) -> None:
     number = int(address)
     for form in (0xFFFF << 32 | number, 0x0064FF9B << 96 | number, 0x2002 << 112 | number << 80):
-        assert is_public(ipaddress.IPv6Address(form)) == is_public(address)
+        assert is_public_address(ipaddress.IPv6Address(form)) == is_public_address(address)
 
 
 async def test_a_scope_makes_no_address_public() -> None:

@@ -280,6 +280,12 @@ class ReceivingSuite(ConnectorSuite):
             require(after == head, "A delivery that was sent twice is stored twice.")
 
 
+_HOW: Final = {
+    "a signature that was sent twice": " A header that is sent twice arrives with both values, joined by a comma and a "
+    "blank: refuse what is not exactly one signature.",
+}
+
+
 def _refused(stand: Stand, request: WebhookRequest, keys: Keys, now: datetime, what: str) -> Rejected:
     try:
         stand.receiver.verify(request, keys, now)
@@ -289,7 +295,7 @@ def _refused(stand: Stand, request: WebhookRequest, keys: Keys, now: datetime, w
         raise Violation(
             f"`verify` raises {type(error).__name__} for {what}: {error}. Raise Rejected."
         ) from error
-    raise Violation(f"`verify` takes {what}.")
+    raise Violation(f"`verify` takes {what}.{_HOW.get(what, '')}")
 
 
 def _shown(parsed: Parsed) -> bytes:

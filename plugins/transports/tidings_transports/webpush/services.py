@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
 import dataclasses
-import ipaddress
 import re
-import socket
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from typing import Final
 from urllib.parse import urlsplit
 
-from tidings.errors import Rejected, Unavailable
+from tidings.errors import Rejected
+from tidings.internet import Resolve, is_public_address, locate, look_up, read_address
 
 #: The push services of the browsers: Chrome, Brave, Opera, Samsung; Firefox; Safari; Edge (2026-11).
 BROWSERS: Final = (
@@ -30,10 +28,6 @@ _URL = re.compile(r"[!-~]+", re.ASCII)
 _SERVICE = re.compile(
     r"(\*\.)?([a-z0-9](?:[a-z0-9.-]{0,251}[a-z0-9])?|\[[0-9a-f:.]+\])(?::([0-9]{1,5}))?", re.ASCII
 )
-
-Address = ipaddress.IPv4Address | ipaddress.IPv6Address
-#: Finds the addresses of a host.
-Resolve = Callable[[str, int], Awaitable[Sequence[str]]]
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -110,12 +104,10 @@ class Services:
         resolve: Finds a host's addresses.
     """
 
-    def __init__(
-        self, listed: Sequence[Service], *, allow_private: bool, resolve: Resolve | None = None
-    ) -> None:
+    def __init__(self, listed: Sequence[Service], *, allow_private: bool, resolve: Resolve = look_up) -> None:
         self._listed = listed
         self._allow_private = allow_private
-        self._resolve = resolve or look_up
+        self._resolve = resolve
 
     def read(self, url: str) -> Endpoint:
         """Read an endpoint; nothing is looked up.
@@ -137,7 +129,7 @@ class Services:
             raise Rejected("endpoint must begin with https://.", status=400)
         if "@" in parts.netloc or parts.fragment:
             raise Rejected("endpoint must have no user name, no password and no fragment.", status=400)
-        if _HOST.fullmatch(host) is None and _address(host) is None:
+        if _HOST.fullmatch(host) is None and read_address(host) is None:
             raise Rejected("endpoint has no host.", status=400)
         if port is None:
             port = _USUAL_PORTS[parts.scheme]
@@ -155,11 +147,10 @@ class Services:
 
         Raises:
             Rejected: One of its addresses is not public (400).
-            Unavailable: It has none, or that can't be told now.
+            NotSent: It has none, or that can't be told now.
         """
-        literal = _address(endpoint.host)
-        found = [literal] if literal is not None else await self._look_up(endpoint)
-        private = [address for address in found if not is_public(address)]
+        found = await locate(endpoint.host, endpoint.port, resolve=self._resolve)
+        private = [address for address in found if not is_public_address(address)]
         if private and not self._allow_private:
             raise Rejected(
                 f"{endpoint.host[:100]} has an address of a private network, where no push service is.",
@@ -168,61 +159,3 @@ class Services:
         if endpoint.scheme != "https" and len(private) != len(found):
             raise Rejected("endpoint must begin with https://.", status=400)
         return [str(address) for address in found]
-
-    async def _look_up(self, endpoint: Endpoint) -> list[Address]:
-        try:
-            texts = await self._resolve(endpoint.host, endpoint.port)
-        except OSError as error:
-            reason = error.strerror or type(error).__name__
-            raise Unavailable(f"{endpoint.host[:100]} was not found: {reason}.") from None
-        # A scope (`fe80::1%eth0`) belongs to an address that is not public whatever it says.
-        found = [address for text in texts if (address := _address(text.partition("%")[0])) is not None]
-        if not found:
-            raise Unavailable(f"{endpoint.host[:100]} was not found.")
-        return found
-
-
-async def look_up(host: str, port: int) -> Sequence[str]:
-    """A host's addresses, by the machine's own means."""
-    found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    return [str(address[0]) for *_, address in found]
-
-
-def is_public(address: Address) -> bool:
-    """Whether an address is one on the internet: not of this machine, of a private network, or of no single host.
-
-    IPv6 forms that hold an IPv4 address (mapped, compatible, 6to4, Teredo, NAT64) are as public as that one is.
-    """
-    if isinstance(address, ipaddress.IPv6Address):
-        inner = _inner(address)
-        if inner is not None:
-            return is_public(inner)
-        if address not in _UNICAST:
-            return False
-    return address.is_global and not address.is_multicast
-
-
-# All that is in use on the internet (RFC 4291 §2.4, IANA); Python takes some of the rest for global.
-_UNICAST = ipaddress.IPv6Network("2000::/3")
-_NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
-_COMPATIBLE = ipaddress.IPv6Network("::/96")
-
-
-def _inner(address: ipaddress.IPv6Address) -> ipaddress.IPv4Address | None:
-    """The IPv4 address that packets to `address` may end up at."""
-    if address.ipv4_mapped is not None:
-        return address.ipv4_mapped
-    if address.sixtofour is not None:
-        return address.sixtofour
-    if address.teredo is not None:
-        return address.teredo[1]
-    if address in _NAT64 or address in _COMPATIBLE:
-        return ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
-    return None
-
-
-def _address(text: str) -> Address | None:
-    try:
-        return ipaddress.ip_address(text)
-    except ValueError:
-        return None
