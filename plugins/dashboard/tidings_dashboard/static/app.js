@@ -15,6 +15,7 @@ import { Older } from "./older.js";
 import { connectButtons, showNotices } from "./platforms.js";
 import { READING, Reading } from "./reading.js";
 import { toneOf } from "./row.js";
+import { Sandbox } from "./sandbox.js";
 import { Sieve } from "./sieve.js";
 import { clearToasts, toast } from "./toasts.js";
 import { choose, fill, hideAll, part, say, showState, showUnread, takePlace, view } from "./views.js";
@@ -71,6 +72,7 @@ const connections = new Connections(
 
 const notifications = new Notifications(part("view-notifications"), part("to-notifications"), connections);
 const activity = new Activity(part("view-activity"), connections);
+const sandbox = new Sandbox(part("view-sandbox"), connections);
 const compose = new Compose(part("compose"));
 
 const live = new Live({
@@ -79,6 +81,7 @@ const live = new Live({
     showFeed();
     connections.heard(event);
     activity.heard();
+    sandbox.heard();
     worker.heard(event);
     reading.heard(event);
     part("spoken").textContent = PAGE.spoken(event.data?.title ?? event.type);
@@ -174,7 +177,7 @@ function showPage({ events }) {
   for (const event of events) feed.add(event, { live: false });
   reading.heard(...events);
   feed.read(reading.cursor, { opening: true });
-  part("user").textContent = part("empty-name").textContent = session.me?.user.name;
+  part("user").title = part("user").textContent = part("empty-name").textContent = session.me?.user.name;
   part("who").hidden = part("views").hidden = false;
   part("signed-out").hidden = true;
   part("compose-open").hidden = part("empty-compose").hidden = !may("send");
@@ -222,6 +225,7 @@ function showConnections() {
   part("attention").hidden = !asking.length;
   connections.settle(feed);
   showNotices(part("banner"), connections.notices);
+  sandbox.settle();
 }
 
 function showView() {
@@ -233,6 +237,8 @@ function showView() {
   else void notifications.open();
   if (chosen !== "activity") activity.close();
   else void activity.open();
+  if (chosen !== "sandbox") sandbox.close();
+  else void sandbox.open();
   if (chosen === "feed") feed.draw();
   showReading();
 }
@@ -250,6 +256,7 @@ function showSignedOut(title, onPurpose = false) {
   sieve.clear();
   connections.clear();
   activity.clear();
+  sandbox.clear();
   reading.clear();
   clearToasts();
   names.platforms.clear();
