@@ -80,10 +80,7 @@ const live = new Live({
     if (!feed.add(event, { live: true })) return;
     showFeed();
     connections.heard(event);
-    activity.heard();
-    sandbox.heard();
-    worker.heard(event);
-    reading.heard(event);
+    for (const one of [activity, sandbox, worker, reading]) one.heard(event);
     part("spoken").textContent = PAGE.spoken(event.data?.title ?? event.type);
     const tone = toneOf(event); // the feed shows it by itself
     if (view() !== "feed" && (tone === "good" || tone === "bad")) toast(event.data.title, { tone });
@@ -233,12 +230,10 @@ function showView() {
   const chosen = choose();
   if (chosen !== "connections") connections.close();
   else void connections.open(location.hash.split("/")[1] ?? "");
-  if (chosen !== "notifications") notifications.close();
-  else void notifications.open();
-  if (chosen !== "activity") activity.close();
-  else void activity.open();
-  if (chosen !== "sandbox") sandbox.close();
-  else void sandbox.open();
+  for (const [name, one] of Object.entries({ notifications, activity, sandbox })) {
+    if (name !== chosen) one.close();
+    else void one.open();
+  }
   if (chosen === "feed") feed.draw();
   showReading();
 }
@@ -253,11 +248,7 @@ function showSignedOut(title, onPurpose = false) {
   isKept = false;
   feed.clear();
   older.end();
-  sieve.clear();
-  connections.clear();
-  activity.clear();
-  sandbox.clear();
-  reading.clear();
+  for (const one of [sieve, connections, activity, sandbox, reading]) one.clear();
   clearToasts();
   names.platforms.clear();
   compose.end(); // whoever signs in next may be somebody else

@@ -115,7 +115,8 @@ export class Sandbox {
     const emulated = Object.entries(platforms)
       .filter(([, one]) => one.serves)
       .map(([id, one]) => ({ id, ...one, now: "", deliveries: [], more: {} }));
-    const seen = happenings.slice(0, MOST_HAPPENINGS);
+    const once = new Map(happenings.map((/** @type {any} */ one) => [`${one.platform} ${one.key}`, one])); // several hear of it
+    const seen = [...once.values()].slice(0, MOST_HAPPENINGS);
     const mine = this.#known.connections.map(({ id, state }) => [id, state]);
     const shown = JSON.stringify([this.#isOn, this.#problem, emulated, seen, mine]);
     if (shown === this.#shown) return keepTime(this.#root);
