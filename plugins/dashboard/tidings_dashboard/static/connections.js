@@ -4,7 +4,7 @@
 import { api } from "./api.js";
 import { accountName, endsSoon, healButton, needsUser, nowPlaying, portrait, stateChip, watching } from "./account.js";
 import { Detail } from "./connection.js";
-import { instant, keepTime, make, replace } from "./dom.js";
+import { breakable, instant, keepTime, make, replace } from "./dom.js";
 import { followForm, platformCard } from "./platforms.js";
 import { toast } from "./toasts.js";
 import { CONNECTION, CONNECTIONS, FOLLOW } from "./words.js";
@@ -196,7 +196,7 @@ export class Connections {
   #row(one) {
     const platform = this.platform(one.platform);
     const name = accountName(one);
-    const link = make("a", { href: `#connections/${one.id}`, "data-key": `open-${one.id}` }, name);
+    const link = make("a", { href: `#connections/${one.id}`, "data-key": `open-${one.id}` }, ...breakable(name));
     const times = [
       [CONNECTIONS.checked, instant(one.last_checked_at, CONNECTIONS.notYet)],
       one.next_check_at && [CONNECTIONS.next, instant(one.next_check_at)],
