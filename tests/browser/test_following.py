@@ -86,7 +86,9 @@ class Town:
         path = (await reader.readuntil(b"\r\n\r\n")).split()[1]
         body = "\n".join(self.lines).encode()
         status = b"200 OK" if path == b"/board" else b"404 Not Found"
-        writer.write(b"HTTP/1.1 %b\r\nConnection: close\r\nContent-Length: %d\r\n\r\n%b" % (status, len(body), body))
+        writer.write(
+            b"HTTP/1.1 %b\r\nConnection: close\r\nContent-Length: %d\r\n\r\n%b" % (status, len(body), body)
+        )
         await writer.drain()
         writer.close()
 

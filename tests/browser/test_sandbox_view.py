@@ -161,6 +161,8 @@ async def test_the_controls_fit_their_window_and_a_finger(place: Place, size: tu
         "found => found.map((one) => one.offsetHeight)"
     )
     assert len(heights) >= 11 and min(heights) >= 24
-    cut = "found => found.filter((one) => one.scrollWidth > one.clientWidth + 1).map((one) => one.textContent)"
+    cut = (
+        "found => found.filter((one) => one.scrollWidth > one.clientWidth + 1).map((one) => one.textContent)"
+    )
     assert await page.locator("#view-sandbox button").evaluate_all(cut) == []
     assert OTTILIE.partition("-")[0] in (await card.text_content() or "").lower()
