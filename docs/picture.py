@@ -165,6 +165,7 @@ async def look_at(
                 (f"connections/{connection}", ".connection-head"),
                 ("activity", ".chart"),
                 ("notifications", "#view-notifications .settings"),
+                ("sandbox", ".emulated"),
             ):
                 await page.evaluate("view => { location.hash = view }", view)
                 await page.wait_for_selector(wanted)

@@ -119,7 +119,9 @@ class BoundedWebSocket(WebSocketsSansIOProtocol):
         """Write for this socket from now on."""
         if not (self.disconnected or self.close_sent or self.transport.is_closing()):
             self._socket = socket
-            # The handshake is over; what it was made of would stay for as long as the connection.
+            # The handshake is over; what it was made of would stay for as long as the connection. The library's parser
+            # keeps the request itself, so its headers are taken out of it.
+            self.request.headers.clear()
             del self.request, self.response
             if self.writable.is_set():
                 socket.write = self.transport.write

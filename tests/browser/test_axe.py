@@ -97,3 +97,17 @@ async def test_axe_notices_what_is_planted(place: Place) -> None:
     await place.page.evaluate("document.querySelector('[for=sieve-search]').remove()")
     await place.page.evaluate("document.querySelector('#sieve').hidden = false")
     assert {rule for rule, _ in await violations(place.page)} >= {"color-contrast", "label"}
+
+
+async def test_axe_is_content_with_the_controls_of_the_sandbox(place: Place) -> None:
+    page = place.page
+    await page.goto(f"{place.server.url}/#sandbox")
+    await expect(page.get_by_role("heading", name="Connect an invented account")).to_be_visible()
+    await is_clean(page, "nobody")
+    await place.connect("GitHub")
+    await page.get_by_role("link", name="Open its controls").click()
+    await page.get_by_role("button", name="Outage").click()
+    await expect(page.locator("[aria-pressed=true]")).to_have_count(1)
+    await page.get_by_role("button", name="Do it").click()
+    await expect(page.locator(".happenings li").first).to_be_visible()
+    await is_clean(page, "controls")

@@ -211,3 +211,24 @@ async def test_who_wants_less_motion_gets_none(browser: Browser, person: Person)
         await person.deliver(7)
         await expect(cards(page)).to_have_class(re.compile("fresh"))
         assert await page.evaluate("document.getAnimations().length") == 0
+
+
+@pytest.mark.parametrize("width", [320, 390, 577, 768, 1023, 1024, 1100, 1600])
+@pytest.mark.parametrize("name", ["me", "marguerite-delacroix", "anna-maria.von-hohenstein-schwarzburg"])
+async def test_the_bar_has_room_for_the_longest_of_what_it_may_hold(
+    page: Page, name: str, width: int
+) -> None:
+    await page.set_viewport_size({"width": width, "height": 400})
+    user = page.locator("#user")
+    await user.evaluate("(user, name) => { user.textContent = name }", name)
+    for part, count in (("unread", "99+"), ("asking", "12")):
+        await page.locator(f"#{part}").evaluate("(part, count) => { part.textContent = count }", count)
+    await page.locator("#to-notifications").evaluate("link => { link.hidden = false }")
+    assert await browsing.overflow(page) <= 0
+    wider = "bar => bar.scrollWidth - bar.clientWidth"
+    assert await page.locator(".bar-inner").evaluate(wider) <= 0
+    cut = await user.evaluate("user => user.scrollWidth - user.clientWidth")
+    if width >= 577 and len(name) <= 20:
+        assert cut <= 0
+    if width > 360:
+        assert await user.evaluate("user => user.clientWidth") >= min(100, len(name) * 8)

@@ -418,3 +418,50 @@ async def test_the_page_can_be_installed(guest: Visitor, person: Person) -> None
     found = await session.send("Page.getInstallabilityErrors")
     errors = {error["errorId"] for error in found["installabilityErrors"]}
     assert errors <= {"in-incognito"}  # which a profile of a test is
+
+
+async def test_sync_now_without_a_server_is_done_later_though_the_page_is_closed(
+    browser: Browser, tmp_path: Path
+) -> None:
+    config = browsing.CONFIG.replace("{{github: {{}}}}", "{{github: {{}}, spotify: {{}}}}")
+    config = config.replace("dashboard: {{}}", "dashboard: {{}}, sandbox: {{lively: false}}")
+    with browsing.serving(tmp_path, config) as server:
+        person = await to_thread.run_sync(server.add_person)
+        async with browsing.visiting(browser, server.url, worker=True) as visitor:
+            visitor.foresee(AWAY)
+            page = await visitor.sign_in(person)
+            await is_controlled(page)
+            await page.locator("#empty").get_by_role("link", name="Connect Spotify").click()
+            await page.locator("input[name=person]").first.check()
+            await page.get_by_role("button", name="Accept").click()
+            await expect(page.locator(".facts strong")).to_have_text("polling")
+            await browsing.is_live(page)
+            connection = page.url.rpartition("/")[2]
+            with anyio.fail_after(20):
+                while (checked := await _checked_at(person, connection)) == "None":
+                    await anyio.sleep(0.05)
+
+            await to_thread.run_sync(server.stop, signal.SIGKILL)
+            await page.get_by_role("button", name="Sync now").click()
+            await expect(page.locator(".toast")).to_contain_text("It is asked as soon as it is back.")
+            await waits(page, f"/outbox/%2Fapi%2Fconnections%2F{connection}%2Fsync")
+
+            other = await visitor.open("/static/dashboard/favicon.svg")
+            pushes = Pushes(visitor.context, other)
+            await page.close()
+            await pushes.dispatch("dispatchSyncEvent", "outbox")  # too early: it stays
+            await to_thread.run_sync(server.start)
+            await waits(other, f"/outbox/%2Fapi%2Fconnections%2F{connection}%2Fsync")
+            assert await _checked_at(person, connection) == checked
+            await pushes.dispatch("dispatchSyncEvent", "outbox")
+            with anyio.fail_after(20):
+                while await _checked_at(person, connection) == checked:
+                    await anyio.sleep(0.05)
+            await waits(other)
+
+
+async def _checked_at(person: Person, connection: str) -> str:
+    """When news of a connection was last asked for."""
+    async with person.client() as client:
+        answer = await client.get(f"/api/connections/{connection}")
+    return str(answer.raise_for_status().json()["last_checked_at"])

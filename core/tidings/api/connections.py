@@ -72,6 +72,13 @@ class _Handlers:
 
     def __init__(self, services: Services) -> None:
         self._services = services
+        self._followed = {one.platform for one in services.connectors if isinstance(one, Follows)}
+
+    def _shown(self, sql: Sql, connection: Connection, grant: Grant) -> dict[str, Any]:
+        """A connection as all operations show it; `reconnect` is "" where nobody consents."""
+        start = f"/api/oauth/{connection.platform}/start?connection={connection.id}"
+        reconnect = "" if connection.platform in self._followed else start
+        return {**_shown(sql, connection, grant), "reconnect": reconnect}
 
     async def platforms(self, _request: Request, principal: Principal) -> Response:
         """What could be connected."""
@@ -103,7 +110,7 @@ class _Handlers:
             found = list_connections(sql, user_id=principal.user_id)
             granted = [show_grant(sql, one.grant_id, user_id=one.user_id) for one in found]
             return [
-                (_shown(sql, connection, grant), connection, grant)
+                (self._shown(sql, connection, grant), connection, grant)
                 for connection, grant in zip(found, granted, strict=True)
             ]
 
@@ -119,7 +126,7 @@ class _Handlers:
             connection = find_connection(sql, request.path_params["id"], user_id=principal.user_id)
             grant = show_grant(sql, connection.grant_id, user_id=connection.user_id)
             details = _details(sql, self._services, connection, grant)
-            return {**_shown(sql, connection, grant), **details}, connection, grant
+            return {**self._shown(sql, connection, grant), **details}, connection, grant
 
         services = self._services
         await services.upkeep.syncing.flush()
@@ -143,7 +150,7 @@ class _Handlers:
 
         def read(sql: Sql) -> dict[str, Any]:
             connection = find_connection(sql, connection_id, user_id=user_id)
-            return _shown(sql, connection, show_grant(sql, connection.grant_id, user_id=connection.user_id))
+            return self._shown(sql, connection, show_grant(sql, connection.grant_id, user_id=connection.user_id))
 
         shown = await self._services.database.read(read, user_id=user_id)
         return JSONResponse(shown, 201 if consented.is_new else 200)
@@ -169,7 +176,7 @@ class _Handlers:
             connection = find_connection(sql, request.path_params["id"], user_id=principal.user_id)
             set_settings(sql, connection.user_id, connection.id, wish.settings)
             encourage(sql, connection, self._services.clock.now())
-            return _shown(
+            return self._shown(
                 sql,
                 read_again(sql, connection),
                 show_grant(sql, connection.grant_id, user_id=connection.user_id),
@@ -330,7 +337,6 @@ def _shown(sql: Sql, connection: Connection, grant: Grant) -> dict[str, Any]:
         "next_check_at": _stored_text(due),
         "last_event_at": _text(connection.last_event_at),
         "reauthorize_by": _text(grant.reauthorize_by),
-        "reconnect": f"/api/oauth/{connection.platform}/start?connection={connection.id}",
     }
 
 

@@ -84,6 +84,10 @@ class SandboxPlugin(Plugin):
 
     options_model: ClassVar[type[Options]] = SandboxOptions
 
+    def __init__(self, options: Options) -> None:
+        super().__init__(options)
+        self._served = frozenset[str]()
+
     @hookimpl
     def tidings_option_defaults(
         self, server: ServerAddress, configured: Mapping[str, Mapping[str, Any]]
@@ -97,10 +101,11 @@ class SandboxPlugin(Plugin):
         if not options.allow_public:
             _refuse_public(server)
         base = f"{server.public_url.rstrip('/')}/sandbox"
+        served = [kind for kind in EMULATORS if _is_served(configured, f"connector/{kind.name}")]
+        self._served = frozenset(kind.name for kind in served)
         return {
             f"connector/{kind.name}": kind.options(f"{base}/{kind.name}", options.seed, lively=options.lively)
-            for kind in EMULATORS
-            if _is_served(configured, f"connector/{kind.name}")
+            for kind in served
         }
 
     @hookimpl
@@ -115,7 +120,8 @@ class SandboxPlugin(Plugin):
         )
         if options.lively:
             world.become_lively()
-        return [SandboxExtra(world, Control(world, context.access), lively=options.lively)]
+        control = Control(world, context.access, self._served)
+        return [SandboxExtra(world, control, lively=options.lively)]
 
     def _sandbox_options(self) -> SandboxOptions:
         assert isinstance(self.options, SandboxOptions)

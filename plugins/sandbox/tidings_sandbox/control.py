@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from typing import Any, Final, TypeVar
 
 import msgspec
@@ -31,11 +31,13 @@ class Control:
     Args:
         world: What is controlled.
         access: Says who may.
+        served: The platforms whose connectors are led here; those of the others ask the real ones.
     """
 
-    def __init__(self, world: World, access: Access) -> None:
+    def __init__(self, world: World, access: Access, served: Collection[str]) -> None:
         self._world = world
         self._access = access
+        self._served = served
 
     def routes(self) -> Sequence[BaseRoute]:
         """The page and the API."""
@@ -156,7 +158,10 @@ class Control:
                 {"key": person.key, "name": person.name, "face": person.face_path}
                 for person in self._world.stage.people
             ],
-            "platforms": {name: _platform(one) for name, one in self._world.emulators.items()},
+            "platforms": {
+                name: {**_platform(one), "serves": name in self._served}
+                for name, one in self._world.emulators.items()
+            },
             "happenings": self._world.stage.record.newest(_SHOWN),
             "happened": self._world.stage.record.total,
             "calls": self._world.calls,

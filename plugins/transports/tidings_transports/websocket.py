@@ -138,6 +138,9 @@ class WebSocket(Transport):
         if (await receive())["type"] != "websocket.connect":
             return
         await sink.accept(scope)
+        scope[
+            "headers"
+        ].clear()  # they have been read, and every layer keeps the scope as long as the connection lives
         self._open[conversation] = None
         try:
             try:

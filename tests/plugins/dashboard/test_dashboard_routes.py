@@ -37,6 +37,7 @@ SCRIPTS = (
     "reading",
     "roll",
     "row",
+    "sandbox",
     "settings",
     "sieve",
     "toasts",
@@ -58,7 +59,7 @@ PATHS = {
     },
     **{
         f"/static/dashboard/{name}.css": "text/css; charset=utf-8"
-        for name in ("activity", "connections", "style")
+        for name in ("activity", "connections", "sandbox", "style")
     },
 }
 

@@ -59,7 +59,7 @@ async def world() -> AsyncIterator[World]:
         listening.bind(("127.0.0.1", 0))
         url = f"http://127.0.0.1:{listening.getsockname()[1]}"
         world = World(SystemClock(), public_url=url)
-        extra = SandboxExtra(world, Control(world, Door()), lively=False)
+        extra = SandboxExtra(world, Control(world, Door(), world.emulators), lively=False)
         routes = [Route("/api/me", _me), Route("/api/oauth/{platform}/callback", _callback), *extra.routes()]
         app = Security(
             Starlette(routes=routes, exception_handlers={TidingsError: _refused}), Origins(url, [])

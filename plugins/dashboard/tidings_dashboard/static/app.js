@@ -15,6 +15,7 @@ import { Older } from "./older.js";
 import { connectButtons, showNotices } from "./platforms.js";
 import { READING, Reading } from "./reading.js";
 import { toneOf } from "./row.js";
+import { Sandbox } from "./sandbox.js";
 import { Sieve } from "./sieve.js";
 import { clearToasts, toast } from "./toasts.js";
 import { choose, fill, hideAll, part, say, showState, showUnread, takePlace, view } from "./views.js";
@@ -71,6 +72,7 @@ const connections = new Connections(
 
 const notifications = new Notifications(part("view-notifications"), part("to-notifications"), connections);
 const activity = new Activity(part("view-activity"), connections);
+const sandbox = new Sandbox(part("view-sandbox"), connections);
 const compose = new Compose(part("compose"));
 
 const live = new Live({
@@ -78,9 +80,7 @@ const live = new Live({
     if (!feed.add(event, { live: true })) return;
     showFeed();
     connections.heard(event);
-    activity.heard();
-    worker.heard(event);
-    reading.heard(event);
+    for (const one of [activity, sandbox, worker, reading]) one.heard(event);
     part("spoken").textContent = PAGE.spoken(event.data?.title ?? event.type);
     const tone = toneOf(event); // the feed shows it by itself
     if (view() !== "feed" && (tone === "good" || tone === "bad")) toast(event.data.title, { tone });
@@ -174,7 +174,7 @@ function showPage({ events }) {
   for (const event of events) feed.add(event, { live: false });
   reading.heard(...events);
   feed.read(reading.cursor, { opening: true });
-  part("user").textContent = part("empty-name").textContent = session.me?.user.name;
+  part("user").title = part("user").textContent = part("empty-name").textContent = session.me?.user.name;
   part("who").hidden = part("views").hidden = false;
   part("signed-out").hidden = true;
   part("compose-open").hidden = part("empty-compose").hidden = !may("send");
@@ -222,6 +222,7 @@ function showConnections() {
   part("attention").hidden = !asking.length;
   connections.settle(feed);
   showNotices(part("banner"), connections.notices);
+  sandbox.settle();
 }
 
 function showView() {
@@ -229,10 +230,10 @@ function showView() {
   const chosen = choose();
   if (chosen !== "connections") connections.close();
   else void connections.open(location.hash.split("/")[1] ?? "");
-  if (chosen !== "notifications") notifications.close();
-  else void notifications.open();
-  if (chosen !== "activity") activity.close();
-  else void activity.open();
+  for (const [name, one] of Object.entries({ notifications, activity, sandbox })) {
+    if (name !== chosen) one.close();
+    else void one.open();
+  }
   if (chosen === "feed") feed.draw();
   showReading();
 }
@@ -247,10 +248,7 @@ function showSignedOut(title, onPurpose = false) {
   isKept = false;
   feed.clear();
   older.end();
-  sieve.clear();
-  connections.clear();
-  activity.clear();
-  reading.clear();
+  for (const one of [sieve, connections, activity, sandbox, reading]) one.clear();
   clearToasts();
   names.platforms.clear();
   compose.end(); // whoever signs in next may be somebody else

@@ -78,7 +78,7 @@ export class Detail {
       nowPlaying(this.#view.playing.get(one.id)),
       one.state === "connected" && !one.last_event_at && waiting(),
       facts(one),
-      section(CONNECTION.rights, rights(one)),
+      !platform?.follow && section(CONNECTION.rights, rights(one)),
       section(CONNECTION.limits, limits(one.limits)),
       this.#form && section(CONNECTION.watched, this.#form),
       one.registrations.length > 0 && section(CONNECTION.webhooks, registrations(one.registrations)),
@@ -105,7 +105,7 @@ export class Detail {
           "div.acts",
           {},
           works && button(CONNECTION.sync, "sync", () => this.#sync()),
-          needsUser(one) ? healButton(one) : again,
+          needsUser(one) ? healButton(one) : consentStart(one.reconnect) && again,
           button(CONNECTION.disconnect, "leave", () => this.#ask(one), "dialog"),
         ),
     );

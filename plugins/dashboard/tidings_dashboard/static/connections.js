@@ -4,10 +4,10 @@
 import { api } from "./api.js";
 import { accountName, endsSoon, healButton, needsUser, nowPlaying, portrait, stateChip, watching } from "./account.js";
 import { Detail } from "./connection.js";
-import { instant, keepTime, make, replace } from "./dom.js";
-import { platformCard } from "./platforms.js";
+import { breakable, instant, keepTime, make, replace } from "./dom.js";
+import { followForm, platformCard } from "./platforms.js";
 import { toast } from "./toasts.js";
-import { CONNECTION, CONNECTIONS } from "./words.js";
+import { CONNECTION, CONNECTIONS, FOLLOW } from "./words.js";
 
 const SOON_MS = 250; // several changes come at once
 const FOLLOWING_MS = [250, 1_500, 4_000, 8_000]; // after something was asked for, which takes its time
@@ -27,6 +27,7 @@ export class Connections {
   #open = false;
   #timer = 0;
   #loadedAt = 0;
+  /** @type {Map<string, HTMLElement>} */ #forms = new Map(); // by platform; kept: one may be half filled in
   #onChange;
 
   /**
@@ -99,6 +100,7 @@ export class Connections {
     this.connections = [];
     this.notices = [];
     this.playing.clear();
+    this.#forms.clear();
     this.#parts.list.replaceChildren();
     this.#parts.detail.replaceChildren();
   }
@@ -163,7 +165,7 @@ export class Connections {
 
   #showList() {
     const mine = this.connections;
-    const cards = make("ul.platforms", {}, ...this.platforms.map(platformCard));
+    const cards = make("ul.platforms", {}, ...this.platforms.map((one) => platformCard(one, this.#form(one))));
     const heading = (/** @type {string} */ words) => make("h2", {}, words);
     const others = [heading(mine.length ? CONNECTIONS.more : CONNECTIONS.first), cards];
     if (!this.platforms.length) others[1] = make("p.hint", {}, CONNECTIONS.none);
@@ -174,11 +176,27 @@ export class Connections {
     replace(this.#parts.list, heading(CONNECTIONS.yours), rows, ...others);
   }
 
+  /** The form by which it is followed, if it is. @param {Platform} platform */
+  #form(platform) {
+    if (!platform.follow) return undefined;
+    const form = this.#forms.get(platform.id) ?? followForm(platform, (made) => this.#followed(platform, made));
+    this.#forms.set(platform.id, form);
+    return form;
+  }
+
+  /** @param {Platform} platform @param {Connection} made */
+  #followed(platform, made) {
+    this.#forms.delete(platform.id);
+    toast(FOLLOW.followed(accountName(made)));
+    location.hash = `#connections/${made.id}`;
+    this.follow();
+  }
+
   /** @param {Connection} one */
   #row(one) {
     const platform = this.platform(one.platform);
     const name = accountName(one);
-    const link = make("a", { href: `#connections/${one.id}`, "data-key": `open-${one.id}` }, name);
+    const link = make("a", { href: `#connections/${one.id}`, "data-key": `open-${one.id}` }, ...breakable(name));
     const times = [
       [CONNECTIONS.checked, instant(one.last_checked_at, CONNECTIONS.notYet)],
       one.next_check_at && [CONNECTIONS.next, instant(one.next_check_at)],

@@ -47,6 +47,9 @@ export const emblem = (platform) =>
 export const outward = (address, words) =>
   address ? make("a", { href: address, target: "_blank", rel: "noopener noreferrer" }, words) : words;
 
+/** A name that may go on in the next line where its parts meet: an address is too long for a phone. @param {string} name */
+export const breakable = (name) => name.split(/(?=[@.])/).flatMap((part, at) => (at ? [make("wbr"), part] : part));
+
 /** Words in which `such` are code. @param {string} words */
 export const coded = (words) => words.split("`").map((part, at) => (at % 2 ? make("code", {}, part) : part));
 

@@ -120,11 +120,12 @@ export class Notifications {
     if (!canBePushed()) return make("p.notice.calm", {}, isApplePhone() ? PUSH.installFirst : PUSH.unable);
     if (Notification.permission === "denied") return make("p.notice.calm", {}, PUSH.denied);
     if (this.#devices.length >= this.#most) return make("p.notice.calm", {}, PUSH.full(this.#most));
-    this.#enabling ??= this.#enablingForm();
-    this.#enabling.querySelector("button").disabled = !this.#key.ready;
-    return this.#enabling;
+    const form = (this.#enabling ??= this.#enablingForm());
+    form.querySelector("button").disabled = !this.#key.ready;
+    return form;
   }
 
+  /** @returns {any} a form */
   #enablingForm() {
     const name = make("input", { id: "device-name", value: deviceName(), maxLength: 100, autocomplete: "off" });
     const button = make("button.button.primary", { type: "submit", "data-key": "enable" }, PUSH.enable);

@@ -12,17 +12,20 @@ let forms = 0; // so that the ids of two forms differ
  * @param {any} schema of an object
  * @param {Record<string, any>} values those chosen
  * @param {(settings: Record<string, any>) => Promise<string>} save gives the problem, "" for none
+ * @param {{does?: string, done?: string, key?: string}} [words] what its button says, and what is said after it
  * @returns {HTMLFormElement}
  */
-export function settingsForm(schema, values, save) {
+export function settingsForm(schema, values, save, { does = SETTINGS.save, done = SETTINGS.saved, key = "save" } = {}) {
   const prefix = `settings-${++forms}`;
   const fields = Object.entries(schema.properties ?? {}).map(([name, property]) => ({
     name,
-    ...field(`${prefix}-${name}`, name, property, name in values ? values[name] : property.default),
+    ...field(`${prefix}-${name}`, name, property, name in values ? values[name] : property.default, {
+      isNeeded: (schema.required ?? []).includes(name),
+    }),
   }));
   const said = make("p.said", { role: "status" });
   const problem = make("p.error", { role: "alert", hidden: true });
-  const button = make("button.button", { type: "submit", "data-key": "save" }, SETTINGS.save);
+  const button = make("button.button", { type: "submit", "data-key": key }, does);
   const line = make("div.line", {}, button, said);
   const form = make("form.settings", {}, ...fields.map(({ element }) => element), problem, line);
   form.oninput = () => (said.textContent = "");
@@ -43,13 +46,16 @@ export function settingsForm(schema, values, save) {
     problem.hidden = !wrong;
     if (wrong) return;
     values = settings;
-    said.textContent = SETTINGS.saved;
+    said.textContent = done;
   };
   return form;
 }
 
-/** @param {string} id @param {string} name @param {any} schema @param {any} value @returns {Field} */
-function field(id, name, schema, value) {
+/**
+ * @param {string} id @param {string} name @param {any} schema @param {any} value @param {{isNeeded: boolean}} how
+ * @returns {Field}
+ */
+function field(id, name, schema, value, { isNeeded }) {
   const title = schema.title ?? name;
   if (schema.oneOf) return choice(id, title, schema, value);
   if (schema.enum) return selection(id, title, schema, value);
@@ -59,7 +65,8 @@ function field(id, name, schema, value) {
     return { element: make("div.check", {}, input, label(id, title), hint(schema)), read: () => input.checked };
   }
   const isNumber = schema.type === "number" || schema.type === "integer";
-  const input = make("input", { type: isNumber ? "number" : "text", id, value: value ?? "" });
+  const input = make("input", { type: isNumber ? "number" : "text", id, value: value ?? "", required: isNeeded });
+  if (schema.maxLength) input.maxLength = schema.maxLength;
   if (schema.type === "number") input.step = "any";
   const read = () => (isNumber ? input.valueAsNumber : input.value.trim());
   return { element: make("div.field", {}, label(id, title), hint(schema), input), read };

@@ -4,14 +4,14 @@
 import * as words from "./words.js";
 
 const { STATES, TITLES } = words;
-const VIEWS = ["feed", "connections", "activity", "notifications"];
+const VIEWS = ["feed", "connections", "activity", "notifications", "sandbox"];
 const MOST_SHOWN = 99; // beyond that nobody counts
 
 /** @param {string} id @returns {any} */
 export const part = (id) => document.getElementById(id);
 
 /** What the address asks for. */
-export const view = () => /^#(connections|activity|notifications)(\/|$)/.exec(location.hash)?.[1] ?? "feed";
+export const view = () => /^#(connections|activity|notifications|sandbox)(\/|$)/.exec(location.hash)?.[1] ?? "feed";
 
 /** Put the texts in where the HTML names them. */
 export function fill() {
@@ -35,8 +35,9 @@ export function choose() {
   document.body.dataset.view = chosen;
   for (const name of VIEWS) {
     part(`view-${name}`).hidden = name !== chosen;
-    if (name === chosen) part(`to-${name}`).setAttribute("aria-current", "page");
-    else part(`to-${name}`).removeAttribute("aria-current");
+    const link = part(`to-${name}`); // the sandbox's stands in its notice
+    if (name === chosen) link?.setAttribute("aria-current", "page");
+    else link?.removeAttribute("aria-current");
   }
   return chosen;
 }
@@ -45,6 +46,7 @@ export function choose() {
 export function hideAll() {
   delete document.body.dataset.view;
   for (const id of ["user", "empty-name", "spoken", "banner", "attention"]) part(id).replaceChildren();
+  part("user").title = "";
   const shown = ["who", "views", "banner", "attention", "feed", "sieve", "empty", "note", "notice", "hint"];
   for (const id of [...shown, ...VIEWS.slice(1).map((name) => `view-${name}`)]) part(id).hidden = true;
 }

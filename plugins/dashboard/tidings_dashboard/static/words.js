@@ -48,6 +48,7 @@ export const TITLES = {
   connections: "Connections · tidings",
   activity: "Activity · tidings",
   notifications: "Notifications · tidings",
+  sandbox: "Sandbox · tidings",
 };
 
 export const API = {
@@ -77,6 +78,7 @@ export const EMPTY = {
 
 export const COMPOSE = {
   title: "Send yourself a message",
+  open: "Message",
   short: "Send",
   intro: "It becomes an event in your feed and reaches every page and app you have open.",
   subject: "Title",
@@ -262,7 +264,17 @@ export const PLATFORMS = {
     "config.yaml; `tidings doctor` prints what to enter.",
   byHand: (/** @type {string} */ key) =>
     `Not set up yet: register tidings there, and put \`${key}\` into config.yaml; \`tidings doctor\` prints what to enter.`,
-  control: "Open its control page",
+  control: "Open its page",
+};
+
+/** What needs no consent, only an address. */
+export const FOLLOW = {
+  label: (/** @type {string} */ name) => `Follow: ${name}`,
+  intro: "No account is needed: give an address, and what is new there appears by itself.",
+  accounts: (/** @type {number} */ count) => (count === 1 ? "One is followed." : `${count} are followed.`),
+  does: "Follow",
+  followed: (/** @type {string} */ name) => `${name} is followed from now on.`,
+  not: (/** @type {string} */ problem) => `Not followed. ${problem}`,
 };
 
 export const SETTINGS = {
@@ -299,6 +311,48 @@ export const ACTIVITY = {
   budgets: "What may still be asked",
   budgetsIntro: "Platforms limit how often they are asked. tidings spreads its questions so that enough are left.",
   noBudgets: "No connected account has a limit.",
+};
+
+/** The view of the sandbox. */
+export const SANDBOX = {
+  heading: "Sandbox",
+  open: "Open its controls",
+  intro:
+    "These platforms are emulated here, and their people are invented. Make something happen and see it arrive; break " +
+    "something and see how tidings copes.",
+  control: "All of its controls",
+  off: "The sandbox is off, or not yours to control.",
+  first: "Connect an invented account",
+  more: "Connect more",
+  works: "Works",
+  broken: "Broken",
+  mend: "Mend",
+  mendName: (/** @type {string} */ platform) => `Mend ${platform}`,
+  mended: (/** @type {string} */ platform) => `${platform} works again.`,
+  syncName: (/** @type {string} */ platform) => `Sync ${platform} now`,
+  nobody: "Nobody lets an app see their account here now.",
+  what: (/** @type {string} */ person, /** @type {string} */ platform) => `What ${person} does at ${platform}`,
+  happen: "Do it",
+  of: (/** @type {string} */ words, /** @type {string} */ person, /** @type {string} */ platform) =>
+    `${words}: ${person} at ${platform}`,
+  expire: "Let the token expire",
+  expired: (/** @type {string} */ person) => `The token of ${person} has expired. tidings gets another when it next asks.`,
+  revoke: "Take the consent back",
+  revoked: (/** @type {string} */ person) => `${person} has taken the consent back. tidings notices when it next asks.`,
+  wrong: (/** @type {string} */ platform) => `What goes wrong at ${platform}`,
+  /** @type {Record<string, string>} */
+  troubles: {
+    outage: "Outage",
+    silence: "No answers",
+    flaky: "Random errors",
+    throttled: "Rate limit",
+    lost: "Lose webhooks",
+    doubled: "Double webhooks",
+    late: "Delay webhooks",
+  },
+  unhook: "Remove webhooks",
+  unhooked: (/** @type {string} */ platform) => `Their owner has removed the webhooks at ${platform}.`,
+  log: "What happened there",
 };
 
 /** The view of notifications. */
