@@ -121,7 +121,8 @@ export class Notifications {
     if (Notification.permission === "denied") return make("p.notice.calm", {}, PUSH.denied);
     if (this.#devices.length >= this.#most) return make("p.notice.calm", {}, PUSH.full(this.#most));
     this.#enabling ??= this.#enablingForm();
-    this.#enabling.querySelector("button").disabled = !this.#key.ready;
+    const button = /** @type {HTMLButtonElement} */ (this.#enabling.querySelector("button"));
+    button.disabled = !this.#key.ready;
     return this.#enabling;
   }
 
