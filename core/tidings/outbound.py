@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 from collections.abc import Mapping
 from http.cookiejar import CookieJar, DefaultCookiePolicy
@@ -17,6 +18,8 @@ from tidings.exchange import exchange
 if (
     TYPE_CHECKING
 ):  # at run time it is imported when the first request goes out: an idle server needs none of it
+    import ssl
+
     import httpx
 
 TIMEOUT_SECONDS: Final = 12.0  # for the whole request, from looking for a connection to the last byte
@@ -73,6 +76,7 @@ class Outbound:
         for name in ("httpx", "httpcore"):
             logging.getLogger(name).setLevel(logging.ERROR)
         return httpx.AsyncClient(
+            verify=_trusted(),
             transport=self._transport,
             mounts=None if self._transport is not None else dict.fromkeys(_OWN_MACHINE),
             timeout=httpx.Timeout(TIMEOUT_SECONDS, connect=_CONNECT_SECONDS, pool=_CONNECT_SECONDS),
@@ -87,6 +91,14 @@ class Outbound:
         client, self._client = self._client, None
         if client is not None:
             await client.aclose()
+
+
+@functools.cache
+def _trusted() -> ssl.SSLContext:
+    """Whose certificates are believed. Reading them takes longer than many requests, and a client has several pools."""
+    import httpx  # noqa: PLC0415 - see above
+
+    return httpx.create_ssl_context()
 
 
 def _host(url: str) -> str:
