@@ -20,9 +20,10 @@ setup: .venv/.ok          ## set up .venv: server, tests, benchmarks; and what t
 run: .venv/.ok            ## start the server from config.yaml
 	.venv/bin/tidings serve
 
-# Three at a time on two cores: they wait for servers and browsers that they have started for much of the time.
+# Three at a time on two cores: they wait for servers and browsers that they have started for much of the time. In the
+# order of tests/conftest.py, where long files are first; xdist would begin with those of many tests.
 test: .venv/.ok           ## the test suite
-	$(VPY) -m pytest -q -n 3 --dist loadfile
+	$(VPY) -m pytest -q -n 3 --dist loadfile --no-loadscope-reorder
 
 test-cluster: .venv/.ok   ## the same suites on PostgreSQL and NATS, and what several nodes do
 	$(VPY) -m pytest -q -n 2 --dist loadfile --cluster

@@ -34,6 +34,14 @@ _CLUSTER_FIXTURES = {"postgres", "broker", "mortal"}
 _CLUSTER_PARAMETERS = {"postgresql", "nats"}
 
 
+# Files that take long, for what they compute or wait for, in the order of how long. They begin first: the worker that
+# took one last would keep all others waiting for it.
+_LONG = (
+    "tests/browser/", "tests/flows/test_year.py", "tests/flows/test_google_consent.py", "tests/docs/test_examples.py",
+    "tests/properties/", "tests/contracts/test_connectors.py", "tests/flows/",
+)  # fmt: skip
+
+
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--cluster", action="store_true", help="run what stands on PostgreSQL and NATS, and nothing else"
@@ -45,6 +53,11 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     others = [item for item in items if _is_of_clusters(item) != wanted]
     items[:] = [item for item in items if _is_of_clusters(item) == wanted]
     config.hook.pytest_deselected(items=others)
+    items.sort(key=_turn)
+
+
+def _turn(item: pytest.Item) -> int:
+    return next((turn for turn, begin in enumerate(_LONG) if item.nodeid.startswith(begin)), len(_LONG))
 
 
 def _is_of_clusters(item: pytest.Item) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -72,6 +73,7 @@ class Outbound:
 
         _silence()
         return httpx.AsyncClient(
+            verify=_trusted(),
             transport=self._transport,
             mounts=None if self._transport is not None else dict.fromkeys(_OWN_MACHINE),
             timeout=httpx.Timeout(TIMEOUT_SECONDS, connect=_CONNECT_SECONDS, pool=_CONNECT_SECONDS),
@@ -166,7 +168,7 @@ class Internet:
 
         _silence()
         return httpx.AsyncClient(
-            verify=self._tls if self._tls is not None else True,
+            verify=self._tls if self._tls is not None else _trusted(),
             timeout=httpx.Timeout(TIMEOUT_SECONDS, connect=_CONNECT_SECONDS, pool=_CONNECT_SECONDS),
             headers={"User-Agent": self._user_agent},
             # Two hosts can share an address: a connection kept for one must not serve the other, whose certificate
@@ -226,6 +228,14 @@ def _silence() -> None:
 
 def _user_agent(public_url: str) -> str:
     return f"tidings/{__version__}" + (f" (+{public_url})" if public_url else "")
+
+
+@functools.cache
+def _trusted() -> ssl.SSLContext:
+    """Whose certificates are believed. Reading them takes longer than many requests, and a client has several pools."""
+    import httpx  # noqa: PLC0415 - see above
+
+    return httpx.create_ssl_context()
 
 
 def _host(url: str) -> str:

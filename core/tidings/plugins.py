@@ -7,11 +7,12 @@ in a plugin is contained: the plugin is left out and reported as a failure, unle
 from __future__ import annotations
 
 import dataclasses
+import functools
 import importlib
 import re
 import traceback
 from collections.abc import Callable, Iterable, Mapping
-from importlib.metadata import EntryPoint, entry_points
+from importlib.metadata import Distribution, EntryPoint, PackageMetadata, entry_points
 from types import CoroutineType
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
@@ -402,17 +403,28 @@ def _fatal(choice: PluginChoice, failure: PluginFailure) -> Problem:
 
 
 def _distribution(point: EntryPoint) -> str:
-    return f"{point.dist.name} {point.dist.version}" if point.dist else "an unknown distribution"
+    if point.dist is None:
+        return "an unknown distribution"
+    about = _metadata(point.dist)
+    return f"{about['Name']} {about['Version']}"
+
+
+@functools.lru_cache(maxsize=16)
+def _metadata(distribution: Distribution) -> PackageMetadata:
+    """What a distribution says of itself; kept, as each question to it would have the file parsed anew."""
+    return distribution.metadata
+
+
+def _about(point: EntryPoint) -> Mapping[str, Any]:
+    return _metadata(point.dist).json if point.dist else {}
 
 
 def _tracker(point: EntryPoint) -> str:
     """Where the distribution says that its defects are reported."""
-    urls = (
-        [one.partition(", ") for one in point.dist.metadata.json.get("project_url", ())] if point.dist else []
-    )
+    urls = [one.partition(", ") for one in _about(point).get("project_url", ())]
     wanted = ("issues", "bug tracker", "bug reports", "issue tracker", "tracker")
     return next((url for label, _, url in urls if label.strip().lower() in wanted), "")
 
 
 def _summary(point: EntryPoint) -> str:
-    return str(point.dist.metadata.json.get("summary", "")) if point.dist else ""
+    return str(_about(point).get("summary", ""))

@@ -22,7 +22,7 @@ def chromium() -> str:
 # Not for the session: its event loop would then be the one of all tests that follow, in other folders too.
 @pytest.fixture(scope="module")
 async def browser(chromium: str) -> AsyncIterator[Browser]:
-    expect.set_options(timeout=10_000)
+    expect.set_options(timeout=30_000)
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(executable_path=chromium, args=browsing.ARGUMENTS)
         yield browser

@@ -38,6 +38,7 @@ async def test_a_signed_webhook_is_a_card_in_less_than_a_second(
     picture = "https://avatars.githubusercontent.com/u/583231?v=4"
     issue["sender"] |= {"avatar_url": picture, "html_url": "https://github.com/octocat"}
     card = page.get_by_role("listitem").filter(has=page.get_by_role("heading", name="Issue #7 opened"))
+    await visitor.meet_strangers()
     async with person.client() as client:
         with anyio.fail_after(1):
             answer = await deliveries.send(client, person.hook, issue, event="issues")
@@ -249,6 +250,7 @@ async def test_keys_go_through_the_feed_and_open_what_they_are_at(
         await expect(cards(page).nth(place)).to_be_focused()
     assert await page.locator("#feed li[tabindex='0']").count() == 1
     await page.keyboard.press("j")
+    await visitor.meet_strangers()
     async with visitor.context.expect_page() as opened:
         await page.keyboard.press("Enter")
     await (await opened.value).close()

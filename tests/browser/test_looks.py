@@ -11,7 +11,7 @@ from playwright.async_api import Browser, Locator, Page, expect
 
 import browsing
 import deliveries
-from browsing import Person, cards
+from browsing import Person, Visitor, cards
 
 NEWS = {
     "push__three_commits": "push",
@@ -48,8 +48,9 @@ async def _tell_news(person: Person) -> None:
 
 
 @pytest.fixture
-async def busy(page: Page, person: Person) -> Page:
+async def busy(visitor: Visitor, page: Page, person: Person) -> Page:
     """The live page with a feed on it."""
+    await visitor.meet_strangers()
     await _tell_news(person)
     await expect(cards(page)).to_have_count(len(NEWS) + 1)
     return page
@@ -74,6 +75,7 @@ async def test_every_state_of_the_page_fits_its_window_and_is_not_blank(
 
     async with browsing.visiting(browser, person.url, viewport={"width": width, "height": height}) as visitor:
         visitor.foresee(r"status of 401 \(Unauthorized\)")
+        await visitor.meet_strangers()
         blank = await visitor.context.new_page()
         page = await visitor.sign_in(person)
         await expect(page.locator("#empty")).to_be_visible()

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from click.testing import Result
+
+from commands import installed
 
 CONFIG = """\
 server: {{port: 8097}}
@@ -21,20 +21,14 @@ plugins:
 """
 
 
-def doctor(
-    folder: Path, *platforms: str, github: str = "", extras: str = "sandbox: {}"
-) -> subprocess.CompletedProcess[str]:
-    (folder / "config.yaml").write_text(CONFIG.format(github=github, extras=extras))
-    command = [sys.executable, "-c", "from tidings.cli import main; main()"]
-    arguments = ["--config", str(folder / "config.yaml"), "doctor", *platforms]
-    return subprocess.run(
-        [*command, *arguments], capture_output=True, text=True, timeout=60, check=False, env=os.environ
-    )
+def doctor(folder: Path, *platforms: str, github: str = "", extras: str = "sandbox: {}") -> Result:
+    commands = installed(folder, CONFIG.format(github=github, extras=extras))
+    return commands("doctor", *platforms)
 
 
 def test_it_prints_what_to_register_exactly_so(tmp_path: Path) -> None:
     done = doctor(tmp_path)
-    assert done.returncode == 0, done.stderr
+    assert done.exit_code == 0, done.stderr
     lines = [" ".join(line.split()) for line in done.stdout.splitlines()]
     assert "redirect URI http://127.0.0.1:8097/api/oauth/github/callback" in lines
     assert "redirect URI http://127.0.0.1:8097/api/oauth/spotify/callback" in lines
@@ -58,22 +52,20 @@ def test_no_secret_is_printed(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("missing", ["vault.key"])
 def test_what_must_be_mended_fails(tmp_path: Path, missing: str) -> None:
-    config = ["--config", str(tmp_path / "config.yaml")]
-    run = [sys.executable, "-c", "from tidings.cli import main; main()", *config]
-    (tmp_path / "config.yaml").write_text(CONFIG.format(github="", extras=""))
-    subprocess.run([*run, "user", "add", "ann"], check=True, capture_output=True, timeout=60)
-    subprocess.run([*run, "webhook", "add", "github", "ann"], check=True, capture_output=True, timeout=60)
-    assert doctor(tmp_path, extras="").returncode == 0
+    commands = installed(tmp_path, CONFIG.format(github="", extras=""))
+    commands.done("user", "add", "ann")
+    commands.done("webhook", "add", "github", "ann")
+    assert doctor(tmp_path, extras="").exit_code == 0
     next(tmp_path.glob(f"*.{missing}")).unlink()
     done = doctor(tmp_path, extras="")
-    assert done.returncode == 1
+    assert done.exit_code == 1
     assert "FAIL" in done.stdout
     assert "is missing" in done.stdout
 
 
 def test_of_one_platform_it_prints_all_there_is_to_register_and_what_to_paste(tmp_path: Path) -> None:
     done = doctor(tmp_path, "slack")
-    assert done.returncode == 0, done.stderr
+    assert done.exit_code == 0, done.stderr
     table, _, rest = done.stdout.partition("All of it, to paste at Slack:")
     assert "http://127.0.0.1:8097/api/oauth/slack/callback" in table
     text, _, address = rest.partition("Or open this address, where it is filled in already:")
@@ -86,10 +78,10 @@ def test_of_one_platform_it_prints_all_there_is_to_register_and_what_to_paste(tm
 
 def test_of_a_platform_that_takes_no_text_it_prints_the_fields(tmp_path: Path) -> None:
     done = doctor(tmp_path, "spotify")
-    assert (done.returncode, "redirect URI" in done.stdout, "paste" in done.stdout) == (0, True, False)
+    assert (done.exit_code, "redirect URI" in done.stdout, "paste" in done.stdout) == (0, True, False)
 
 
 def test_a_platform_that_is_not_there_is_named(tmp_path: Path) -> None:
     done = doctor(tmp_path, "friendster")
-    assert done.returncode != 0
+    assert done.exit_code != 0
     assert "There is no connector for 'friendster' here. Loaded: github, slack, spotify." in done.stderr

@@ -61,7 +61,7 @@ async def test_a_second_server_on_one_database_is_refused(tmp_path: Path) -> Non
 
 
 async def test_a_stopping_server_takes_no_connection_but_finishes_what_it_began(tmp_path: Path) -> None:
-    async with httpx.AsyncClient(trust_env=False) as client:
+    async with httpx.AsyncClient(trust_env=False, verify=False) as client:
         async with live_server(tmp_path) as server:
             alice = await server.add_user("alice")
             token = await server.add_token(alice, "send")
@@ -92,7 +92,7 @@ async def test_a_server_that_is_told_to_stop_says_so_and_serves_on_for_a_while(t
     clock = FakeClock()
     async with (
         live_server(tmp_path, CONFIG + "server: {leave_after: 5s}\n", clock=clock) as server,
-        httpx.AsyncClient(base_url=server.url, trust_env=False) as client,
+        httpx.AsyncClient(base_url=server.url, trust_env=False, verify=False) as client,
     ):
         assert (await client.get("/api/health/ready")).json() == {"status": "ok"}
         server.stop()

@@ -63,7 +63,7 @@ async def submitted(ann: Browser) -> str:
     (url,) = re.findall(r'<form method="post" action="([^"]+)">', page.text)
     fields = re.findall(r'<input type="hidden" name="([^"]+)" value="([^"]*)">', page.text)
     form = {html.unescape(name): html.unescape(value) for name, value in fields}
-    async with httpx.AsyncClient(trust_env=False) as stranger:
+    async with httpx.AsyncClient(trust_env=False, verify=False) as stranger:
         answer = await stranger.post(html.unescape(url), data=form)
     assert answer.status_code in {302, 303}, answer.text
     return answer.headers["location"]

@@ -150,7 +150,9 @@ class _Handlers:
 
         def read(sql: Sql) -> dict[str, Any]:
             connection = find_connection(sql, connection_id, user_id=user_id)
-            return self._shown(sql, connection, show_grant(sql, connection.grant_id, user_id=connection.user_id))
+            return self._shown(
+                sql, connection, show_grant(sql, connection.grant_id, user_id=connection.user_id)
+            )
 
         shown = await self._services.database.read(read, user_id=user_id)
         return JSONResponse(shown, 201 if consented.is_new else 200)
