@@ -31,6 +31,9 @@ test-cluster: .venv/.ok   ## the same suites on PostgreSQL and NATS, and what se
 test-plugins: .venv/.ok   ## wheels in clean environments: examples, new plugins, the tutorial
 	$(VPY) -m pytest -q --dist loadfile tests/outside
 
+test-benchmarks: .venv/.ok ## every benchmark with as little as it takes: whether it still runs
+	$(VPY) -m pytest -q --dist loadfile tests/benchmarks
+
 lint: .venv/.ok           ## ruff and mypy, strict
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check .
@@ -57,8 +60,8 @@ lock: .venv/.ok           ## pin and hash the dependencies again
 	  --no-emit-index-url --no-emit-find-links --no-header --no-annotate --upgrade pyproject.toml -o requirements-dev.txt
 
 help:                     ## list these targets
-	@grep -E '^[a-z-]+:.*##' Makefile | sed 's/:[^#]*## /\t/' | expand -t 15
+	@grep -E '^[a-z-]+:.*##' Makefile | sed 's/:[^#]*## /\t/' | expand -t 17
 
 export PY
 FORCE:
-.PHONY: setup run test test-cluster test-plugins lint soak soak-nodes docs site lock help FORCE
+.PHONY: setup run test test-cluster test-plugins test-benchmarks lint soak soak-nodes docs site lock help FORCE

@@ -18,7 +18,7 @@ from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from harness import FOLDER, free_port, push_body, report, signed_request, write_requests
+from harness import FOLDER, await_port, free_port, push_body, report, signed_request, write_requests
 from nodes import Nodes, at_work
 
 
@@ -42,7 +42,7 @@ def bare(connections: int, seconds: float, file: Path) -> dict:
     port = free_port()
     process = subprocess.Popen([sys.executable, str(FOLDER / "bare.py"), str(port)])
     try:
-        time.sleep(1)
+        await_port(port, process)
         return load(port, connections, seconds, file, repeat=True)
     finally:
         process.terminate()

@@ -19,7 +19,7 @@ import uvloop
 from tidings.accounts import add_user
 from tidings.clock import SystemClock
 from tidings.contracts import Item, JobRequest
-from tidings.database import Database
+from tidings.engines import open_database
 from tidings.event import Event
 from tidings.health import Health
 from tidings.jobs import Ended, Job, request_jobs
@@ -45,7 +45,7 @@ def cpu_seconds() -> float:
 async def measure(jobs: int, folder: Path) -> dict[str, float]:
     log = structlog.wrap_logger(None, processors=[drop])
     clock = SystemClock()
-    database = Database(f"sqlite+aiosqlite:///{folder / 'tidings.db'}")
+    database = open_database(f"sqlite+aiosqlite:///{folder / 'tidings.db'}")
     await ensure_schema(database)
     writer = Writer(database, Health(clock, log).component("database"), clock.monotonic)
     journal = SqlJournal(database, writer, clock)

@@ -80,15 +80,18 @@ def pages() -> dict[Path, str]:
         "javascript.md": javascript_page(),
         "web-push.md": web_push_page(),
     }
-    found = {
-        REFERENCE / name: NOTICE + re.sub(r"\n{3,}", "\n\n", text).rstrip() + "\n"
-        for name, text in made.items()
-    }
+    found = {REFERENCE / name: NOTICE + _tidy(text).rstrip() + "\n" for name, text in made.items()}
     readme = README.read_text("utf-8")
     head, tail = readme.partition(BEGIN)[0], readme.partition(END)[2]
     rows = [(key, without, meaning) for key, _, without, meaning in all_options()]
     found[README] = f"{head}{BEGIN}{table(('key', 'default', 'meaning'), rows)}{END}{tail}"
     return found
+
+
+def _tidy(text: str) -> str:
+    """With one blank line where there are several, but in code."""
+    parts = re.split(r"(^```.*?^```$)", text, flags=re.MULTILINE | re.DOTALL)
+    return "".join(part if place % 2 else re.sub(r"\n{3,}", "\n\n", part) for place, part in enumerate(parts))
 
 
 def stale(found: Mapping[Path, str]) -> list[Path]:

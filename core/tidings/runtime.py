@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
 import os
 from collections import Counter
@@ -123,8 +124,7 @@ async def running(
                 log,
                 clock,
                 database,
-                http or outbound,
-                http or internet,
+                *((outbound, internet) if http is None else (http, http)),
                 random or Random(),  # noqa: S311 - jitter
                 look_seconds,
             )
@@ -135,8 +135,7 @@ async def running(
                 finally:
                     await services.scheduler.stop()
                     await services.upkeep.stop()
-                    await outbound.close()
-                    await internet.close()
+                    await asyncio.gather(outbound.close(), internet.close())
                     services.writer.close()
                     await services.writer.drained()
                     group.cancel_scope.cancel()

@@ -12,8 +12,8 @@ import pytest
 FOLDER = Path(__file__).parents[2] / "benchmarks"
 TINY = {
     "bus": ["--users", "200"],
-    "day": ["--users", "1", "--platforms", "spotify"],
-    "fanout": ["--subscribers", "20", "--per-second", "20"],
+    "day": ["--users", "1", "--platforms", "spotify", "--regimes", "tidings"],
+    "fanout": ["--subscribers", "20", "--per-second", "20", "--rounds", "2", "--seconds", "1"],
     "intake": ["--seconds", "0.5", "--connections", "2", "--users", "3"],
     "isolation": [
         "--users",
@@ -33,8 +33,8 @@ TINY = {
     "resume": ["--events", "2000"],
     "year": ["--days", "2", "--users", "1", "--platforms", "spotify"],
 }
-# What a fair verdict needs is more than this.
-_VERDICT = 1
+# One regime of several gives no verdict.
+_SILENT = {"day"}
 
 
 def test_none_is_forgotten() -> None:
@@ -49,6 +49,5 @@ def test_it_runs_and_its_last_line_is_json(name: str) -> None:
     run = subprocess.run(
         [sys.executable, str(FOLDER / f"{name}.py"), *TINY[name]], capture_output=True, text=True, check=False
     )
-    assert run.returncode in {0, _VERDICT}, run.stderr[-3000:]
-    assert "Traceback" not in run.stderr, run.stderr[-3000:]
-    assert isinstance(json.loads(run.stdout.strip().splitlines()[-1]), dict)
+    assert run.returncode == 0, run.stderr[-3000:]
+    assert name in _SILENT or isinstance(json.loads(run.stdout.strip().splitlines()[-1]), dict)
