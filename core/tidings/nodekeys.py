@@ -34,8 +34,9 @@ async def compare_keys(settings: Settings, database: Database, log: FilteringBou
     """
     if settings.is_sqlite:
         return
-    files, ours = _files(settings.database_path), _ours(settings.database_path)
     known = await database.read(_known)
+    # After that: of nodes that share a folder and start at once, one makes a key's file before it tells of it.
+    files, ours = _files(settings.database_path), _ours(settings.database_path)
     for purpose, key_id in known.items():
         if purpose not in ours:
             raise ConfigError(

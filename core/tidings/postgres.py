@@ -46,6 +46,8 @@ _LONGEST_REST_SECONDS = 0.2
 # Another was faster, or stands in the way: all is well once this is done again.
 _OVERTAKEN = frozenset({"40001", "40P01"})
 _REFUSED = "28"  # no such login, another password, or not from here
+# The connection broke. What had been committed has been found out by then, so the transaction was not.
+_CUT_OFF = ("08", "25P03", "57P01")
 _NOT_TEXT = "22021"
 _TAKEN = "23505"  # a unique key: whoever had looked for it found none, and will find it now
 # Connection lost; no room; the server is going down, or starting; a replica that only reads; its disk fails; it lets us
@@ -252,20 +254,22 @@ def _repeat(attempt: Callable[[], T]) -> T:
         Exception: Whatever `attempt` raises.
     """
     rest = _FIRST_REST_SECONDS
-    taken = False
+    taken = cut_off = False
     with Translated(is_absent, "Check that PostgreSQL runs, its disk, and the login."):
         for _ in range(_MOST_TRIES - 1):
             try:
                 return attempt()
-            except (DBAPIError, asyncpg.PostgresError) as error:
+            except (DBAPIError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
                 state = _state(error)
                 if state == _NOT_TEXT:
                     raise Rejected(
                         "A text holds a NUL character, which PostgreSQL can't store.", status=400
                     ) from error
-                if state not in _OVERTAKEN and (state != _TAKEN or taken):
+                is_cut_off = _is_cut_off(error)
+                once_more = (state == _TAKEN and not taken) or (is_cut_off and not cut_off)
+                if state not in _OVERTAKEN and not once_more:
                     raise
-                taken = taken or state == _TAKEN
+                taken, cut_off = taken or state == _TAKEN, cut_off or is_cut_off
             await_only(asyncio.sleep(random.uniform(0, rest)))  # noqa: S311 - jitter
             rest = min(2 * rest, _LONGEST_REST_SECONDS)
         return attempt()
@@ -274,6 +278,13 @@ def _repeat(attempt: Callable[[], T]) -> T:
 def _state(error: BaseException) -> str:
     """PostgreSQL's SQLSTATE; "" where it has none."""
     return str(getattr(error.orig if isinstance(error, DBAPIError) else error, "sqlstate", None) or "")
+
+
+def _is_cut_off(error: BaseException) -> bool:
+    """Whether the connection broke, or was found broken."""
+    if isinstance(error, DBAPIError) and error.connection_invalidated:
+        return True
+    return isinstance(error, asyncpg.InterfaceError) or _state(error).startswith(_CUT_OFF)
 
 
 def is_absent(error: BaseException) -> bool:

@@ -87,18 +87,22 @@ async def test_an_append_whose_answer_got_lost_is_told_of_like_any_other(node: N
     assert (again.fresh, again.repeated, (await node.journal.head(node.user)).seq) == (0, True, 1)
 
 
-async def test_an_append_whose_commit_got_lost_was_not_done_and_locks_nothing(node: Node) -> None:
+async def test_an_append_whose_commit_got_lost_is_done_once_more(node: Node) -> None:
     """PostgreSQL waits for a COMMIT that nobody will send; it is not left to wait."""
     node.proxy.arm("commit")
-    with pytest.raises(Unavailable, match="can't be used now"):
-        await node.journal.append(node.item(1))
-    assert (node.proxy.cuts, node.told) == (1, [])
+    (appended,) = await node.journal.append(node.item(1))
+    assert (node.proxy.cuts, appended.fresh, appended.repeated) == (1, 1, False)
     waiting = "SELECT count(*) FROM pg_stat_activity WHERE state LIKE 'idle in transaction%'"
     seen = await node.writer.database.write(lambda sql: sql.exec_driver_sql(waiting).scalar_one())
     assert seen == 0
-    (appended,) = await node.journal.append(node.item(1))
-    assert (appended.fresh, appended.repeated) == (1, False)
     assert [entry.cursor.seq for entry in node.told] == [1]
+
+
+async def test_who_is_cut_off_again_and_again_is_told_that_nothing_was_stored(node: Node) -> None:
+    node.proxy.arm("commit", times=2)
+    with pytest.raises(Unavailable, match="can't be used now"):
+        await node.journal.append(node.item(1))
+    assert (node.proxy.cuts, node.told, (await node.journal.head(node.user)).seq) == (2, [], 0)
 
 
 async def test_all_that_shared_the_transaction_are_answered(node: Node) -> None:

@@ -2,15 +2,19 @@
 
 import os
 import shutil
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
+from sqlalchemy import Connection
 
 import deliveries
 from postgres_server import PostgresServer
+from tidings.engines import open_database
 from tidings.errors import ConfigError
+from tidings.nodekeys import compare_keys
 from tidings.testing.server import LiveServer, live_server
 
 KEYS = ("tidings.vault.key", "tidings.session.key")
@@ -62,6 +66,27 @@ async def test_a_node_without_the_keys_of_the_others_does_not_start(
             async with node(two, config, url):
                 pass
         assert not (two / name).exists()
+
+
+async def test_a_key_that_a_node_in_the_same_folder_makes_during_a_start_is_seen(
+    tmp_path: Path, config: str, postgres: PostgresServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with postgres.database() as url, node(tmp_path / "one", config, url) as first:
+        key = tmp_path / "one" / "tidings.session.key"
+        aside = key.rename(tmp_path / "aside")
+        database = open_database(url)
+        read = database.read
+
+        async def reading(work: Callable[[Connection], Any]) -> Any:
+            found = await read(work)
+            aside.rename(key)
+            return found
+
+        monkeypatch.setattr(database, "read", reading)
+        try:
+            await compare_keys(first.services.settings, database, first.services.log)
+        finally:
+            await database.close()
 
 
 async def test_a_node_with_another_vault_does_not_start(
