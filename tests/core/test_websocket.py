@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 from collections.abc import Awaitable, Callable, Generator
 from contextlib import AbstractAsyncContextManager, suppress
 from typing import Any
@@ -13,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from uvicorn.server import ServerState
+from websockets.datastructures import Headers
 from websockets.frames import Frame, Opcode
 
 import wire
@@ -399,3 +401,14 @@ async def test_whatever_comes_is_no_defect_and_after_the_end_nothing_is_written(
     protocol.connection_lost(None)
     await asyncio.wait_for(asyncio.gather(*state.tasks), 10)
     assert kept[0].write is None
+
+
+async def test_an_open_connection_keeps_nothing_of_its_handshake() -> None:
+    async def work(socket: Socket) -> None:
+        await socket.say(text_frame(b"there"))
+
+    request = HANDSHAKE.replace(b"host: x\r\n", b"host: x\r\nx-long: " + b"z" * 2000 + b"\r\n")
+    async with connected(serving(work), request) as (reader, _):
+        await handshaken(reader)
+        assert (await read_frame(reader)).data == b"there"
+        assert [one for one in gc.get_objects() if isinstance(one, Headers) and "x-long" in one] == []

@@ -7,7 +7,7 @@ import { Detail } from "./connection.js";
 import { breakable, instant, keepTime, make, replace } from "./dom.js";
 import { followForm, platformCard } from "./platforms.js";
 import { toast } from "./toasts.js";
-import { CONNECTION, CONNECTIONS, FOLLOW } from "./words.js";
+import { CONNECTION, CONNECTIONS } from "./words.js";
 
 const SOON_MS = 250; // several changes come at once
 const FOLLOWING_MS = [250, 1_500, 4_000, 8_000]; // after something was asked for, which takes its time
@@ -187,7 +187,6 @@ export class Connections {
   /** @param {Platform} platform @param {Connection} made */
   #followed(platform, made) {
     this.#forms.delete(platform.id);
-    toast(FOLLOW.followed(accountName(made)));
     location.hash = `#connections/${made.id}`;
     this.follow();
   }

@@ -273,7 +273,6 @@ export const FOLLOW = {
   intro: "No account is needed: give an address, and what is new there appears by itself.",
   accounts: (/** @type {number} */ count) => (count === 1 ? "One is followed." : `${count} are followed.`),
   does: "Follow",
-  followed: (/** @type {string} */ name) => `${name} is followed from now on.`,
   not: (/** @type {string} */ problem) => `Not followed. ${problem}`,
 };
 
