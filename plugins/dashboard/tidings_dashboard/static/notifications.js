@@ -120,10 +120,10 @@ export class Notifications {
     if (!canBePushed()) return make("p.notice.calm", {}, isApplePhone() ? PUSH.installFirst : PUSH.unable);
     if (Notification.permission === "denied") return make("p.notice.calm", {}, PUSH.denied);
     if (this.#devices.length >= this.#most) return make("p.notice.calm", {}, PUSH.full(this.#most));
-    this.#enabling ??= this.#enablingForm();
-    const button = /** @type {HTMLButtonElement} */ (this.#enabling.querySelector("button"));
+    const form = (this.#enabling ??= this.#enablingForm());
+    const button = /** @type {HTMLButtonElement} */ (form.querySelector("button"));
     button.disabled = !this.#key.ready;
-    return this.#enabling;
+    return form;
   }
 
   #enablingForm() {
