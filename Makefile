@@ -20,6 +20,10 @@ setup: .venv/.ok          ## set up .venv: server, tests, benchmarks; and what t
 run: .venv/.ok            ## start the server from config.yaml
 	.venv/bin/tidings serve
 
+# Compiled tests are kept, whatever the environment says, and out of the sources' way: else each worker compiles all.
+test test-cluster: export PYTHONDONTWRITEBYTECODE =
+test test-cluster: export PYTHONPYCACHEPREFIX = $(CURDIR)/.venv/pycache
+
 # Three at a time on two cores: they wait for servers and browsers that they have started for much of the time. In the
 # order of tests/conftest.py, where long files are first; xdist would begin with those of many tests.
 test: .venv/.ok           ## the test suite

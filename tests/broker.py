@@ -50,7 +50,7 @@ class Broker:
     def stop(self, how: int = signal.SIGTERM) -> None:
         if self._process is not None:
             self._process.send_signal(how)
-            self._process.wait(15)
+            self._process.wait(60)
             assert self._process.stderr is not None
             self._process.stderr.close()
             self._process = None

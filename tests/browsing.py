@@ -169,7 +169,7 @@ class Serving:
     def stop(self, how: signal.Signals) -> int:
         """Send it this signal, unless it has ended; its exit code."""
         self._process.send_signal(how)
-        code = self._process.wait(15)
+        code = self._process.wait(60)
         self._stdout.close()
         return code
 
@@ -328,7 +328,7 @@ async def holds(page: Page, least: int) -> None:
         """least => [...document.querySelectorAll("#feed li:first-child")]
           .reduce((sum, row) => sum + Number(row.getAttribute("aria-setsize")), 0) >= least""",
         arg=least,
-        timeout=20_000,
+        timeout=60_000,
     )
 
 

@@ -89,7 +89,7 @@ def provider_process(cache: Path) -> Iterator[str]:
         finally:
             process.stdin.close()  # so it ends, as it would if these tests were killed
             try:
-                process.wait(10)
+                process.wait(60)
             except subprocess.TimeoutExpired:
                 process.kill()
 

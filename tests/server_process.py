@@ -47,7 +47,7 @@ class ServerProcess:
     def stop(self) -> int:
         """SIGTERM; the exit code."""
         os.kill(self.pid, signal.SIGTERM)
-        code = self.process.wait(15)
+        code = self.process.wait(60)
         self.close()
         return code
 

@@ -77,7 +77,7 @@ async def streams(person: Person) -> int:
 
 
 async def has_streams(person: Person, count: int) -> None:
-    with anyio.fail_after(20):
+    with anyio.fail_after(60):
         while await streams(person) != count:
             await anyio.lowlevel.checkpoint()
 

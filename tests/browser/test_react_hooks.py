@@ -123,7 +123,7 @@ async def test_strict_mode_and_new_functions_make_no_second_stream_and_leaving_e
     assert await client.evaluate("(client) => client === stream.client")
     assert await open_streams(user) == 1
     await tab.get("leave()")
-    with anyio.fail_after(20):
+    with anyio.fail_after(60):
         while await open_streams(user):
             await anyio.sleep(0.02)
 

@@ -62,13 +62,13 @@ async def guest(browser: Browser, server: Serving) -> AsyncIterator[Visitor]:
 async def is_controlled(page: Page) -> None:
     """The page has its service worker, and that is fully there."""
     found = "navigator.serviceWorker.controller?.state"
-    with anyio.fail_after(20):
+    with anyio.fail_after(60):
         while await page.evaluate(found) != "activated":
             await anyio.sleep(0.02)
 
 
 async def keeps(page: Page, events: list[str]) -> None:
-    with anyio.fail_after(20):
+    with anyio.fail_after(60):
         while await page.evaluate(KEPT) != events:
             await anyio.sleep(0.05)
 
@@ -87,7 +87,7 @@ class Pushes:
         origin, registration = await self._registration()
         push = {"origin": origin, "registrationId": registration, "data": data}
         assert self._session is not None
-        with anyio.fail_after(40):
+        with anyio.fail_after(60):
             while True:
                 await self._session.send("ServiceWorker.deliverPushMessage", push)
                 with anyio.move_on_after(5):
@@ -114,7 +114,7 @@ class Pushes:
             self._session.on(told, lambda news: self._registrations.extend(news["registrations"]))
             await self._session.send("ServiceWorker.enable")
         origin = await self._page.evaluate("location.origin")
-        with anyio.fail_after(20):
+        with anyio.fail_after(60):
             while not (mine := [one for one in self._registrations if one["scopeURL"] == f"{origin}/"]):
                 await anyio.sleep(0.02)
         return origin, mine[-1]["registrationId"]
@@ -240,7 +240,7 @@ async def test_nothing_is_kept_of_who_has_signed_out(
         await keeps(page, await person.journal())
         await page.get_by_role("button", name="Sign out").click()
         await expect(page.get_by_role("heading", name="You have signed out")).to_be_visible()
-        with anyio.fail_after(20):
+        with anyio.fail_after(60):
             while await page.evaluate("caches.has('news')"):
                 await anyio.sleep(0.02)
         await to_thread.run_sync(server.stop, signal.SIGKILL)
@@ -278,7 +278,7 @@ OUTBOX = """async () => {
 
 
 async def waits(page: Page, *paths: str) -> None:
-    with anyio.fail_after(20):
+    with anyio.fail_after(60):
         while await page.evaluate(OUTBOX) != list(paths):
             await anyio.sleep(0.02)
 
@@ -314,7 +314,7 @@ async def test_what_is_read_without_a_server_is_told_to_it_later_though_the_page
         async with person.client() as client:
             assert (await client.get("/api/reading")).json()["unread"] == 2
             await pushes.dispatch("dispatchSyncEvent", "outbox")
-            with anyio.fail_after(20):
+            with anyio.fail_after(60):
                 while (await client.get("/api/reading")).json()["unread"]:
                     await anyio.sleep(0.02)
         await waits(other)

@@ -75,6 +75,6 @@ async def test_who_is_removed_is_signed_out_within_seconds_and_leaves_no_draft(
     await page.get_by_label("Title").fill("half a thought")
     await to_thread.run_sync(server.command, "user", "remove", person.name, "--yes")
     ended = page.get_by_role("heading", name="Your session has ended")
-    await expect(ended).to_be_visible(timeout=6_000)
+    await expect(ended).to_be_visible(timeout=20_000)
     await expect(page.get_by_role("dialog")).to_be_hidden()
     assert await page.locator("#compose-subject").input_value() == ""

@@ -61,7 +61,7 @@ class Clone:
     def stop(self) -> None:
         if self.server is not None:
             self.server.terminate()
-            self.server.wait(15)
+            self.server.wait(60)
             assert self.server.stdout is not None
             self.server.stdout.close()
             self.server = None

@@ -121,11 +121,11 @@ export class Notifications {
     if (Notification.permission === "denied") return make("p.notice.calm", {}, PUSH.denied);
     if (this.#devices.length >= this.#most) return make("p.notice.calm", {}, PUSH.full(this.#most));
     const form = (this.#enabling ??= this.#enablingForm());
-    form.querySelector("button").disabled = !this.#key.ready;
+    const button = /** @type {HTMLButtonElement} */ (form.querySelector("button"));
+    button.disabled = !this.#key.ready;
     return form;
   }
 
-  /** @returns {any} a form */
   #enablingForm() {
     const name = make("input", { id: "device-name", value: deviceName(), maxLength: 100, autocomplete: "off" });
     const button = make("button.button.primary", { type: "submit", "data-key": "enable" }, PUSH.enable);
