@@ -6,7 +6,19 @@ from starlette.routing import BaseRoute, Route
 from starlette.types import Message, Receive, Scope, Send
 
 from tidings import Context, Cursor, Entry, Gap, Notice, Principal, Sink, Streams, Subscription, Transport
-from tidings.asgi import ANSWER, STREAM, Body, Connection, Rest, header, offer, step
+from tidings.asgi import (
+    EXCHANGE,
+    STREAM,
+    Body,
+    Connection,
+    Exchange,
+    Rest,
+    exchange_of,
+    header,
+    header_texts,
+    offer,
+    step,
+)
 from tidings.contracts import Requests, Selection
 from tidings.errors import NotFound
 from tidings.exchange import exchange, is_reset_while_connecting
@@ -91,8 +103,10 @@ async def show_a_send_that_need_not_wait() -> None:
     await body.end(b"")
     assert [one["type"].rpartition(".")[2] for one in written] == ["body", "start", "body", "body"]
     assert header({"headers": [(b"accept", b"text/html")]}, b"accept") == "text/html"
+    assert header_texts({"headers": [(b"accept", b"text/html"), (b"accept", b"*/*")]}) == {"accept": "text/html, */*"}
     # What our own server offers under these names in `scope["extensions"]`, without which `send` does.
-    assert (ANSWER, STREAM) == ("tidings.answer", "tidings.stream")
+    assert (EXCHANGE, STREAM) == ("tidings.exchange", "tidings.stream")
+    assert exchange_of({"extensions": {}}) is None and hasattr(Exchange, "answer")
     assert hasattr(Connection, "attach") and hasattr(SocketConnection, "abort") and Socket.__doc__
 
 
