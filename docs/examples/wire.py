@@ -103,7 +103,9 @@ async def show_a_send_that_need_not_wait() -> None:
     await body.end(b"")
     assert [one["type"].rpartition(".")[2] for one in written] == ["body", "start", "body", "body"]
     assert header({"headers": [(b"accept", b"text/html")]}, b"accept") == "text/html"
-    assert header_texts({"headers": [(b"accept", b"text/html"), (b"accept", b"*/*")]}) == {"accept": "text/html, */*"}
+    assert header_texts({"headers": [(b"accept", b"text/html"), (b"accept", b"*/*")]}) == {
+        "accept": "text/html, */*"
+    }
     # What our own server offers under these names in `scope["extensions"]`, without which `send` does.
     assert (EXCHANGE, STREAM) == ("tidings.exchange", "tidings.stream")
     assert exchange_of({"extensions": {}}) is None and hasattr(Exchange, "answer")
