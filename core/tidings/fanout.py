@@ -86,8 +86,7 @@ class Fanout:
         self._wakeups: dict[UserId, int] = {}
         self._waiting = asyncio.Event()
         self._untold = asyncio.Event()
-        # asyncio's own: work begins in callbacks too, outside of any task, where anyio asks sniffio which library runs.
-        self._tasks: asyncio.TaskGroup | None = None
+        self._tasks: anyio.abc.TaskGroup | None = None
         self._draining = False
 
     def use(self, bus: Bus) -> None:
@@ -191,7 +190,7 @@ class Fanout:
     async def run(self) -> None:
         """Deliver until cancelled."""
         try:
-            async with asyncio.TaskGroup() as self._tasks:
+            async with anyio.create_task_group() as self._tasks:
                 self._resume()
                 for work in (
                     self._deliver,
@@ -200,7 +199,7 @@ class Fanout:
                     self._watches.heads.run,
                     self._watches.let_go,
                 ):
-                    self._tasks.create_task(work())
+                    self._tasks.start_soon(work)
         finally:
             self._tasks = None
 
@@ -220,12 +219,7 @@ class Fanout:
     def _start_soon(self, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
         if self._tasks is None:
             raise Unavailable("The server is starting.", retry_after_seconds=1)
-        coroutine = work()
-        try:
-            self._tasks.create_task(coroutine)
-        except RuntimeError:
-            coroutine.close()
-            raise Unavailable("The server is shutting down.", retry_after_seconds=2) from None
+        self._tasks.start_soon(work)
 
     async def _contained(self, work: Callable[[], Awaitable[None]], subscription: LiveSubscription) -> None:
         try:
