@@ -1,7 +1,7 @@
 // @ts-check
 /** Up to where its user has read: the same on all their tabs and devices, and kept by the server. */
 
-import { api, isAway } from "./api.js";
+import { api, isAway, session } from "./api.js";
 import { isPast } from "./client/index.js";
 import { toast } from "./toasts.js";
 import { FEED } from "./words.js";
@@ -83,9 +83,10 @@ export class Reading {
     if (!cursor || !this.unread || isPast(this.cursor, cursor)) return;
     this.#set(cursor, 0, cursor);
     const wish = { method: "PUT", path: READING, body: { cursor } };
-    const answer = await api(wish.path, wish.body, wish);
-    if (answer.ok) this.told(answer.answer);
-    else if (isAway(answer) && this.#worker.later("reading", wish)) toast(FEED.readLater);
+    // A session that the worker has kept has no token: the server may be back, but would refuse what comes without one.
+    const answer = session.me?.csrf_token ? await api(wish.path, wish.body, wish) : null;
+    if (answer?.ok) this.told(answer.answer);
+    else if ((!answer || isAway(answer)) && this.#worker.later("reading", wish)) toast(FEED.readLater);
   }
 
   /** @param {string} cursor @param {number} base @param {string} head */
