@@ -91,16 +91,6 @@ class Database(ABC):
             Exception: Whatever `work` raises. Nothing was stored.
         """
 
-    def execute_here(self, work: Callable[[Connection], T]) -> Callable[[], T] | None:
-        """Run `work` in this thread, the loop's, in a transaction that is left open; nobody else may write now.
-
-        Returns:
-            What commits it and returns the result, to be called by what `start` runs next; it raises what `transact`
-            does. None where it would have to wait, or `work` failed: nothing was done, and `transact` may be tried.
-        """
-        del work
-        return None
-
     @abstractmethod
     async def prepare(self, work: Callable[[Connection], T]) -> T:
         """Run `work`, which makes the database fit for use, in a transaction; one process at a time.

@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 import os
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar
 
@@ -19,7 +19,7 @@ from sqlalchemy.pool import AsyncAdaptedQueuePool, StaticPool
 
 from tidings.database import SHARED, Database, Translated
 from tidings.event import UserId
-from tidings.statements import commit, execute, run_sql, transact
+from tidings.statements import run_sql, transact
 
 _READERS = 4
 _BUSY_TIMEOUT_SECONDS = 10
@@ -89,11 +89,7 @@ class SqliteDatabase(Database):
         self._reading: set[asyncio.Task[Any]] = set()
         self._shared: dict[str, Any] = {}
         event.listen(self._writer, "connect", self._connected)
-        self._open: Connection | None = None  # the writer's
-        self._waits_for_locks = True  # that connection, for other processes
-        self._handed = self._done = (
-            0  # jobs of others than the writer: counted by the loop, and by the thread
-        )
+        self._open: Connection | None = None  # the writer's; used in its thread alone
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="tidings-writer")
         self._checkpointer = create_engine(
             self.url.set(drivername="sqlite"),
@@ -138,19 +134,8 @@ class SqliteDatabase(Database):
 
     async def write(self, work: Callable[[Connection], T]) -> T:
         """See `Database.write`; `work` runs in the writer's thread."""
-        return await self._in_thread(self.transact, work)
-
-    def _in_thread(self, job: Callable[..., T], *arguments: Any) -> asyncio.Future[T]:
-        """Run a job in the writer's thread that is not the writer's own."""
-
-        def counted() -> T:
-            try:
-                return job(*arguments)
-            finally:
-                self._done += 1
-
-        self._handed += 1
-        return asyncio.get_running_loop().run_in_executor(self._thread, counted)
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._thread, self.transact, work)
 
     def start(self, job: Callable[[], None]) -> None:
         """Run `job` in the writer's thread, behind what already waits for it."""
@@ -159,43 +144,13 @@ class SqliteDatabase(Database):
     def transact(self, work: Callable[[Connection], T], *, isolated: bool = True) -> T:
         """See `Database.transact`; whoever writes is alone anyway."""
         del isolated
-        with self._afresh():
-            if self._open is None:
-                self._open, self._waits_for_locks = self._writer.connect(), True
-            self._wait_for_locks(self._open, waits=True)
-            return transact(self._open, work)
-
-    def execute_here(self, work: Callable[[Connection], T]) -> Callable[[], T] | None:
-        """See `Database.execute_here`."""
-        connection = self._open
-        if connection is None or self._handed != self._done:
-            return None
-        try:
-            self._wait_for_locks(connection, waits=False)
-            result = execute(connection, work)
-        except Exception:  # noqa: BLE001 - it comes again in the thread, and is told there
-            return None
-
-        def end() -> T:
-            with self._afresh():
-                commit(connection)
-            return result
-
-        return end
-
-    def _wait_for_locks(self, connection: Connection, *, waits: bool) -> None:
-        if waits is not self._waits_for_locks:
-            run_sql(connection, f"PRAGMA busy_timeout={_BUSY_TIMEOUT_SECONDS * 1000 if waits else 0}", ())
-            self._waits_for_locks = waits
-
-    @contextmanager
-    def _afresh(self) -> Iterator[None]:
-        """Translate failures; after one of the database itself, take another connection the next time."""
         with translated():
+            if self._open is None:
+                self._open = self._writer.connect()
             try:
-                yield
+                return transact(self._open, work)
             except Exception as error:
-                if is_absent(error) and self._open is not None:
+                if is_absent(error):
                     # SQLite may have rolled back by itself (it does when the disk is full); start afresh.
                     self._open.invalidate()
                     self._open.close()
@@ -225,7 +180,7 @@ class SqliteDatabase(Database):
             frames = await loop.run_in_executor(self._checkpoint_thread, self._copy_log, "PASSIVE")
             if frames > _MOST_LOG_FRAMES:
                 # Under load without a pause the log never gets the instant it needs to start over; take one.
-                await self._in_thread(self._copy_log, "RESTART")
+                await loop.run_in_executor(self._thread, self._copy_log, "RESTART")
 
     def _copy_log(self, mode: str) -> int:
         with self._checkpointer.connect() as connection:

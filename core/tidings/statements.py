@@ -6,8 +6,7 @@ SQLAlchemy's layers take several times as long as SQLite does for a small statem
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, TypeVar, cast
 
 from sqlalchemy import ClauseElement, Connection
@@ -73,32 +72,14 @@ def run_sql(connection: Connection, sql: str, values: tuple[Any, ...]) -> Any:
 
 def transact(connection: Connection, work: Callable[[Connection], T]) -> T:
     """Run `work` in a transaction of SQLite's that the driver begins and ends; SQLAlchemy must leave that alone."""
-    result = execute(connection, work)
-    commit(connection)
-    return result
-
-
-def execute(connection: Connection, work: Callable[[Connection], T]) -> T:
-    """Run `work` in such a transaction, and leave it open."""
-    with _rolled_back(connection) as driver:
-        driver.execute("BEGIN IMMEDIATE")
-        return work(connection)
-
-
-def commit(connection: Connection) -> None:
-    """End it."""
-    with _rolled_back(connection) as driver:
-        driver.execute("COMMIT")
-
-
-@contextmanager
-def _rolled_back(connection: Connection) -> Iterator[sqlite3.Connection]:
-    """Take the transaction back if anything fails."""
     driver = connection.connection.driver_connection
     assert isinstance(driver, sqlite3.Connection)
+    driver.execute("BEGIN IMMEDIATE")
     try:
-        yield driver
+        result = work(connection)
+        driver.execute("COMMIT")
     except BaseException:
         if driver.in_transaction:  # it may have rolled back by itself
             driver.execute("ROLLBACK")
         raise
+    return result

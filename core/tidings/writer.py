@@ -29,11 +29,8 @@ _ANNOUNCED = "tidings.announced"
 _SMALL_BATCH = 16  # is not divided
 _LARGEST_BATCH = 256
 _LONGEST_GIVEN_SECONDS = 0.005  # of the loop's time; a slow disk must not hold it up
-_QUICK_SECONDS = 0.0001  # four times what a write's statements take on the slowest machine measured
-_QUICK_IN_A_ROW = 8
 _LONGEST_QUEUE = 20_000
 
-_Results = tuple[list[Sequence[Any]], Sequence[Any]]
 _Ending = Callable[[], None]  # tells those who wait what became of their writes; runs in the loop
 
 
@@ -87,26 +84,6 @@ _LOCKING = _Units()  # those that lock what they read
 _UNITS = (_ISOLATED, _LOCKING)
 
 
-_Sorts = dict[Merged[Any, Any], list[_Write[Any, Any]]]
-
-
-class _Pace:
-    """Whether statements have been quick of late: they found in memory what they had to read."""
-
-    def __init__(self) -> None:
-        self._quick = 0  # so many in a row
-
-    @property
-    def is_quick(self) -> bool:
-        """Whether the next ones may be trusted to be."""
-        return self._quick >= _QUICK_IN_A_ROW
-
-    def took(self, seconds: float, writes: int) -> None:
-        """So long the statements of so many writes have taken."""
-        is_quick = seconds <= min(_QUICK_SECONDS * (10 + writes), _LONGEST_GIVEN_SECONDS)
-        self._quick = self._quick + 1 if is_quick else 0
-
-
 @dataclasses.dataclass(slots=True, eq=False)
 class _Lane:
     """Writes that are committed one after the other, or a few side by side.
@@ -142,7 +119,6 @@ class Writer:
         self._closed = False
         self._finished = asyncio.Event()
         self._journal: Announcing | None = None
-        self._pace = _Pace()
 
     def announce_to(self, journal: Announcing) -> None:
         """Append to `journal` what units of work announce."""
@@ -216,99 +192,85 @@ class Writer:
             self._finished.set()
 
     def _next(self, lane: _Lane, endings: Sequence[_Ending] = ()) -> None:
-        """Have what waits written, then tell what became of the last batch."""
+        """Hand what waits to the database, then tell what became of the last batch.
+
+        A database with a thread of its own is given way until its statements have run: all that is left then is the
+        commit, which does without Python's lock. Otherwise the loop and that thread would wrest the lock from each
+        other at every statement.
+        """
         most = len(lane.queue)
-        if self._database.has_thread:
+        gives_way = self._database.has_thread
+        if gives_way:
             # Under load half of what is under way, so that the loop has the other half to do during the commit.
             # A server elsewhere leaves the loop time enough, and each transaction costs it round trips.
             most = max(_SMALL_BATCH, (most + lane.underway) // 2)
         batch = [lane.queue.popleft() for _ in range(min(len(lane.queue), most, lane.largest))]
         lane.underway = len(batch)
         if batch:
-            self._begin(lane, batch)
+            executed = threading.Lock()  # held until then
+            executed.acquire()
+            loop = asyncio.get_running_loop()
+            self._database.start(partial(self._write, loop, lane, batch, executed))
+            # How long a unit takes, nobody knows.
+            if gives_way and not all(write.sort in _UNITS for write in batch):
+                executed.acquire(timeout=_LONGEST_GIVEN_SECONDS)
         for tell in endings:
             tell()
         if not batch:
             lane.busy -= 1
             self._finish()
 
-    def _begin(self, lane: _Lane, batch: Sequence[_Write[Any, Any]]) -> None:
-        """Have a batch written where that costs least.
-
-        Between threads Python's lock goes to and fro at every statement, and what both use from one processor's memory
-        to the other's: with a database that has a thread, half as much again as the writing itself. So quick statements
-        run here, and that thread is left the commit, which needs neither. Where they may take long (a unit of work, a
-        disk that must be read) they run in the thread too, and the loop gives way to them for a while.
-        """
-        loop = asyncio.get_running_loop()
-        if not self._database.has_thread or any(write.sort in _UNITS for write in batch):
-            self._database.start(partial(self._write, loop, lane, batch))
-            return
-        if self._pace.is_quick:
-            started = self._monotonic()
-            commit = self._database.execute_here(partial(self._execute, _sorted(batch)))
-            self._pace.took(self._monotonic() - started, len(batch))
-            if commit is not None:
-                self._database.start(partial(self._write, loop, lane, batch, commit=commit))
-                return
-        executed = threading.Lock()  # held until then
-        executed.acquire()
-        self._database.start(partial(self._write, loop, lane, batch, executed=executed))
-        executed.acquire(timeout=_LONGEST_GIVEN_SECONDS)
-
     def _write(
         self,
         loop: asyncio.AbstractEventLoop,
         lane: _Lane,
         batch: Sequence[_Write[Any, Any]],
-        commit: Callable[[], _Results] | None = None,
-        executed: threading.Lock | None = None,
+        executed: threading.Lock,
     ) -> None:
-        """Write a batch, where the database works.
+        """Commit a batch, where the database works."""
 
-        Args:
-            loop: Who waits for it.
-            lane: Its lane.
-            batch: What to write.
-            commit: All that is left to do, where the statements have run.
-            executed: Released when the statements have run.
-        """
-        endings = self._commit(batch, commit, executed)
-        _release(executed)
+        def give_back() -> None:
+            if executed.locked():  # not the second time, after a rollback
+                executed.release()
+
+        endings = self._commit(batch, give_back)
+        give_back()
         loop.call_soon_threadsafe(self._next, lane, endings)
 
-    def _commit(
-        self,
-        batch: Sequence[_Write[Any, Any]],
-        commit: Callable[[], _Results] | None = None,
-        executed: threading.Lock | None = None,
-    ) -> list[_Ending]:
-        """Write a batch in one transaction; returns how to tell it, for the loop."""
-        sorts = _sorted(batch)
+    def _commit(self, batch: Sequence[_Write[Any, Any]], executed: Callable[[], object]) -> list[_Ending]:
+        """Write a batch in one transaction; returns how to tell it, for the loop.
+
+        Args:
+            batch: What to write.
+            executed: Called when all that is left to do is to commit.
+        """
+        sorts: dict[Merged[Any, Any], list[_Write[Any, Any]]] = {}
+        for write in batch:
+            sorts.setdefault(write.sort, []).append(write)
+
+        def work(connection: Connection) -> tuple[list[Sequence[Any]], Sequence[Any]]:
+            connection.info.pop(_ANNOUNCED, None)  # by units that were rolled back
+            results = [
+                sort.execute(connection, [write.payload for write in writes])
+                for sort, writes in sorts.items()
+            ]
+            announced: Sequence[Any] = ()
+            if items := connection.info.pop(_ANNOUNCED, None):
+                assert self._journal is not None
+                announced = self._journal.execute_items(connection, items)
+            executed()
+            return results, announced
+
         started = self._monotonic()
-
-        def work(connection: Connection) -> _Results:
-            began = self._monotonic()
-            results = self._execute(sorts, connection)
-            if executed is not None:
-                self._pace.took(self._monotonic() - began, len(batch))
-                _release(executed)
-            return results
-
         try:
-            if commit is not None:
-                results, announced = commit()
-            else:
-                results, announced = self._database.transact(work, isolated=_ISOLATED in sorts)
+            results, announced = self._database.transact(work, isolated=_ISOLATED in sorts)
         except Unavailable as error:
             return [partial(self._away, batch, error)]
         except Exception as error:  # noqa: BLE001 - whatever it is belongs to the caller whose write raised it
-            if commit is not None:
-                return self._commit(batch)
             if len(batch) == 1:
                 return [partial(_fail, batch, error)]
             # Somebody's write is at fault: each by itself, so that only the culprit is refused.
-            return [ending for write in batch for ending in self._commit([write])]
+            return [ending for write in batch for ending in self._commit([write], executed)]
         seconds = self._monotonic() - started
         endings: list[_Ending] = [
             partial(self._written, sort, writes, outcome, seconds)
@@ -318,18 +280,6 @@ class Writer:
             assert self._journal is not None
             endings.append(partial(self._written, self._journal, (), announced, seconds))
         return endings
-
-    def _execute(self, sorts: _Sorts, connection: Connection) -> _Results:
-        """Run a batch's statements; returns the results of each sort, and those of what units announced."""
-        connection.info.pop(_ANNOUNCED, None)  # by units that were rolled back
-        results = [
-            sort.execute(connection, [write.payload for write in writes]) for sort, writes in sorts.items()
-        ]
-        announced: Sequence[Any] = ()
-        if items := connection.info.pop(_ANNOUNCED, None):
-            assert self._journal is not None
-            announced = self._journal.execute_items(connection, items)
-        return results, announced
 
     def _written(
         self,
@@ -355,18 +305,6 @@ class Writer:
     def _away(self, batch: Sequence[_Write[Any, Any]], error: Unavailable) -> None:
         self._health.down(str(error))
         _fail(batch, error)
-
-
-def _sorted(batch: Sequence[_Write[Any, Any]]) -> _Sorts:
-    sorts: _Sorts = {}
-    for write in batch:
-        sorts.setdefault(write.sort, []).append(write)
-    return sorts
-
-
-def _release(executed: threading.Lock | None) -> None:
-    if executed is not None and executed.locked():
-        executed.release()
 
 
 def _fail(batch: Sequence[_Write[Any, Any]], error: Exception) -> None:

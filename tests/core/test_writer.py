@@ -211,109 +211,61 @@ async def test_closing_writes_what_waits_and_takes_nothing_more(store: Store) ->
     assert [future.result() for future in waiting] == list(range(300))
 
 
-class Placed(Counted):
-    """Notes where statements run, and takes its time over it."""
+class Watching(Counted):
+    """Sees whether the loop goes on while statements run."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self) -> None:
         super().__init__()
-        self.store = store
-        self.now = self.seconds = 0.0
-        store.writer._monotonic = lambda: self.now
-        self.threads: list[str] = []
+        self.loop = asyncio.get_running_loop()
+        self.went_on: list[bool] = []
+
+    def look(self) -> None:
+        went_on = threading.Event()
+        self.loop.call_soon_threadsafe(went_on.set)
+        self.went_on.append(went_on.wait(0.1 if writer_module._LONGEST_GIVEN_SECONDS else 20))
 
     def execute(self, connection: Connection, payloads: Sequence[int]) -> Sequence[int | Exception]:
-        self.threads.append("loop" if threading.current_thread() is threading.main_thread() else "thread")
-        self.now += self.seconds
+        self.look()
         return super().execute(connection, payloads)
 
-    async def write(self, *numbers: int) -> list[int | BaseException]:
-        writes = [self.store.writer.put(self, number) for number in numbers]
-        results: list[int | BaseException] = await asyncio.gather(*writes, return_exceptions=True)
-        return results
 
-
-@pytest.fixture
-async def quick(store: Store) -> Placed:
-    """Writes whose statements run in the loop by now."""
-    sort = Placed(store)
-    for number in range(8):
-        await sort.write(number)
-    assert sort.threads == ["thread"] * 8
-    sort.threads.clear()
-    return sort
-
-
-async def test_statements_that_are_quick_run_in_the_loop_until_they_are_not(
-    store: Store, quick: Placed
+async def test_the_loop_gives_way_until_the_statements_have_run(
+    store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert await quick.write(8, 9) == [8, 9]
-    quick.seconds = 0.1
-    assert await quick.write(10) == [10]
-    quick.seconds = 0.0
-    assert await quick.write(11) == [11]
-    assert quick.threads == ["loop", "loop", "thread"]
-    assert await store.read(_written) == list(range(12))
+    monkeypatch.setattr(writer_module, "_LONGEST_GIVEN_SECONDS", 20)
+    sort = Watching()
+    assert await store.writer.put(sort, 1) == 1
+    assert sort.went_on == [False]
 
 
-async def test_units_never_run_in_the_loop(store: Store, quick: Placed) -> None:
-    threads: list[threading.Thread] = []
-    unit = store.writer.put(
-        writer_module._ISOLATED, lambda _connection: threads.append(threading.current_thread())
-    )
-    assert await quick.write(8) == [8]
-    await unit
-    assert quick.threads == ["thread"]
-    assert threads[0] is not threading.main_thread()
+async def test_the_loop_gives_way_for_a_moment_only(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(writer_module, "_LONGEST_GIVEN_SECONDS", 0)
+    sort = Watching()
+    assert await store.writer.put(sort, 1) == 1
+    assert sort.went_on == [True]
 
 
-async def test_the_loop_does_not_wait_for_another_process(store: Store, quick: Placed) -> None:
+async def test_the_loop_does_not_give_way_to_units(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(writer_module, "_LONGEST_GIVEN_SECONDS", 20)
+    loop, went_on = asyncio.get_running_loop(), threading.Event()
+
+    def look(_connection: Connection) -> bool:
+        loop.call_soon_threadsafe(went_on.set)
+        return went_on.wait(10)
+
+    assert await store.write(look)
+
+
+async def test_the_loop_does_not_wait_for_another_process(store: Store) -> None:
+    sort = Counted()
     with sqlite3.connect(store.database.path, isolation_level=None) as other:
         other.execute("BEGIN IMMEDIATE")
         began = asyncio.get_running_loop().time()
-        writes = asyncio.create_task(quick.write(8))
+        write = store.writer.put(sort, 8)
         await asyncio.sleep(0)
         await asyncio.sleep(0)  # the loop is free, although the write can't begin
-        assert not writes.done()
+        assert not write.done()
         assert asyncio.get_running_loop().time() - began < 5  # the thread would wait for ten
         other.execute("COMMIT")
-        assert await writes == [8]
+        assert await write == 8
     other.close()
-    assert quick.threads == ["thread"]
-
-
-async def test_the_loop_leaves_the_connection_to_what_others_write(store: Store, quick: Placed) -> None:
-    gate = threading.Event()
-    store.database.start(lambda: gate.wait(20))
-    others = asyncio.create_task(store.database.write(lambda connection: connection.connection is not None))
-    await asyncio.sleep(0)  # it is queued, and has not begun
-    writes = asyncio.create_task(quick.write(8))
-    await asyncio.sleep(0)
-    await asyncio.sleep(0)
-    gate.set()
-    assert await others
-    assert await writes == [8]
-    assert await quick.write(9) == [9]
-    assert quick.threads == ["thread", "loop"]
-
-
-async def test_a_culprit_in_the_loop_fails_alone(store: Store, quick: Placed) -> None:
-    results = await quick.write(8, -9, 10)
-    assert [results[0], str(results[1]), results[2]] == [8, "culprit -9", 10]
-    assert await store.read(_written) == [*range(9), 10]
-    assert quick.told == [*range(9), 10]
-
-
-async def test_a_commit_that_the_disk_refuses_fails_all_and_heals(
-    store: Store, quick: Placed, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def full(_connection: Connection) -> None:
-        raise sqlite3.OperationalError("database or disk is full")
-
-    with monkeypatch.context() as patch:
-        patch.setattr("tidings.sqlite.commit", full)
-        results = await quick.write(8, 9)
-    assert [type(result) for result in results] == [Unavailable, Unavailable]
-    assert store.writer._health.reason
-    assert await quick.write(10) == [10]
-    assert store.writer._health.reason == ""
-    assert await store.read(_written) == [*range(8), 10]
