@@ -7,7 +7,7 @@ import logging
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from http.cookiejar import CookieJar, DefaultCookiePolicy
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
 from tidings import __version__
@@ -36,7 +36,47 @@ _MOST_ADDRESSES: Final = 3  # of one host, tried one after the other
 _OWN_MACHINE: Final = ("all://127.0.0.1", "all://localhost", "all://[::1]")
 
 
-class Outbound:
+class _Client:
+    """What calls others: without cookies, following no redirect, opened by the first request.
+
+    Args:
+        public_url: Of this installation; who is called wants to know who calls.
+    """
+
+    def __init__(self, public_url: str) -> None:
+        self._user_agent = f"tidings/{__version__}" + (f" (+{public_url})" if public_url else "")
+        self._client: httpx.AsyncClient | None = None
+
+    def _options(self) -> dict[str, Any]:
+        """Of httpx's client, what only this one has."""
+        return {}
+
+    def _opened(self) -> httpx.AsyncClient:
+        if self._client is None:
+            import httpx  # noqa: PLC0415 - see above
+
+            # They log every URL, and a query can hold what must not be read.
+            for name in ("httpx", "httpcore"):
+                logging.getLogger(name).setLevel(logging.ERROR)
+            options: dict[str, Any] = {
+                "verify": _trusted(),
+                "timeout": httpx.Timeout(TIMEOUT_SECONDS, connect=_CONNECT_SECONDS, pool=_CONNECT_SECONDS),
+                "headers": {"User-Agent": self._user_agent},
+                "follow_redirects": False,
+                # A cookie set for one account would go with the calls of all others.
+                "cookies": CookieJar(DefaultCookiePolicy(allowed_domains=[])),
+            }
+            self._client = httpx.AsyncClient(**options | self._options())
+        return self._client
+
+    async def close(self) -> None:
+        """Close the connections; a later request opens new ones."""
+        client, self._client = self._client, None
+        if client is not None:
+            await client.aclose()
+
+
+class Outbound(_Client):
     """Sends requests: with a time-out, without cookies, following no redirect.
 
     Args:
@@ -45,9 +85,8 @@ class Outbound:
     """
 
     def __init__(self, public_url: str = "", *, transport: httpx.AsyncBaseTransport | None = None) -> None:
-        self._user_agent = _user_agent(public_url)
+        super().__init__(public_url)
         self._transport = transport
-        self._client: httpx.AsyncClient | None = None
 
     async def send(
         self, method: str, url: str, *, headers: Mapping[str, str] | None = None, body: bytes = b""
@@ -63,34 +102,15 @@ class Outbound:
             return await self._send(method, url, headers, body)
 
     async def _send(self, method: str, url: str, headers: Mapping[str, str] | None, body: bytes) -> Answer:
-        if self._client is None:
-            self._client = self._open()
-        async with self._client.stream(method, url, headers=headers, content=body) as response:
+        async with self._opened().stream(method, url, headers=headers, content=body) as response:
             return await _read(response, _host(url))
 
-    def _open(self) -> httpx.AsyncClient:
-        import httpx  # noqa: PLC0415 - see above
-
-        _silence()
-        return httpx.AsyncClient(
-            verify=_trusted(),
-            transport=self._transport,
-            mounts=None if self._transport is not None else dict.fromkeys(_OWN_MACHINE),
-            timeout=httpx.Timeout(TIMEOUT_SECONDS, connect=_CONNECT_SECONDS, pool=_CONNECT_SECONDS),
-            headers={"User-Agent": self._user_agent},
-            follow_redirects=False,
-            # A cookie set for one account would go with the calls of all others.
-            cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
-        )
-
-    async def close(self) -> None:
-        """Close the connections; a later request opens new ones."""
-        client, self._client = self._client, None
-        if client is not None:
-            await client.aclose()
+    def _options(self) -> dict[str, Any]:
+        mounts = None if self._transport is not None else dict.fromkeys(_OWN_MACHINE)
+        return {"transport": self._transport, "mounts": mounts}
 
 
-class Internet:
+class Internet(_Client):
     """Sends requests to addresses that somebody else chose: to what is on the internet, and to nothing else.
 
     It asks one of the numeric addresses that the host's name had when it was judged, with the name in `Host` and for
@@ -112,11 +132,10 @@ class Internet:
         besides: Sequence[IPv4Network | IPv6Network] = (),
         tls: ssl.SSLContext | None = None,
     ) -> None:
-        self._user_agent = _user_agent(public_url)
+        super().__init__(public_url)
         self._resolve = resolve
         self._besides = besides
         self._tls = tls
-        self._client: httpx.AsyncClient | None = None
 
     async def send(
         self, method: str, url: str, *, headers: Mapping[str, str] | None = None, body: bytes = b""
@@ -151,9 +170,7 @@ class Internet:
     async def _ask(
         self, method: str, target: httpx.URL, address: Address, headers: Mapping[str, str] | None, body: bytes
     ) -> Answer:
-        if self._client is None:
-            self._client = self._open()
-        request = self._client.stream(
+        request = self._opened().stream(
             method,
             target.copy_with(host=str(address)),
             headers={**(headers or {}), "Host": target.netloc.decode("ascii")},
@@ -163,27 +180,16 @@ class Internet:
         async with request as response:
             return await _read(response, target.host[:100])
 
-    def _open(self) -> httpx.AsyncClient:
+    def _options(self) -> dict[str, Any]:
         import httpx  # noqa: PLC0415 - see above
 
-        _silence()
-        return httpx.AsyncClient(
-            verify=self._tls if self._tls is not None else _trusted(),
-            timeout=httpx.Timeout(TIMEOUT_SECONDS, connect=_CONNECT_SECONDS, pool=_CONNECT_SECONDS),
-            headers={"User-Agent": self._user_agent},
-            # Two hosts can share an address: a connection kept for one must not serve the other, whose certificate
-            # was never seen.
-            limits=httpx.Limits(max_keepalive_connections=0),
-            follow_redirects=False,
-            trust_env=False,
-            cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
-        )
-
-    async def close(self) -> None:
-        """Close the connections; a later request opens new ones."""
-        client, self._client = self._client, None
-        if client is not None:
-            await client.aclose()
+        # Two hosts can share an address: a connection kept for one must not serve the other, whose certificate was
+        # never seen.
+        options: dict[str, Any] = {
+            "limits": httpx.Limits(max_keepalive_connections=0),
+            "trust_env": False,
+        }
+        return options if self._tls is None else {**options, "verify": self._tls}
 
 
 def _web_address(url: str) -> httpx.URL:
@@ -218,16 +224,6 @@ async def _read(response: httpx.Response, host: str) -> Answer:
             raise Unavailable(f"{host} answered more than {MOST_BYTES // 1024**2} MiB.")
         parts.append(part)
     return Answer(response.status_code, dict(response.headers.items()), b"".join(parts))
-
-
-def _silence() -> None:
-    """They log every URL, and a query can hold what must not be read."""
-    for name in ("httpx", "httpcore"):
-        logging.getLogger(name).setLevel(logging.ERROR)
-
-
-def _user_agent(public_url: str) -> str:
-    return f"tidings/{__version__}" + (f" (+{public_url})" if public_url else "")
 
 
 @functools.cache
