@@ -3,7 +3,7 @@
 
 import { api, isAway } from "./api.js";
 import { accountName, healButton, needsUser, nowPlaying, portrait, stateChip, watching } from "./account.js";
-import { instant, make, outward, replace } from "./dom.js";
+import { button, instant, make, outward, replace, section } from "./dom.js";
 import { settingsForm } from "./settings.js";
 import { consentStart, webAddress } from "./formats.js";
 import { limits } from "./limits.js";
@@ -106,7 +106,7 @@ export class Detail {
           {},
           works && button(CONNECTION.sync, "sync", () => this.#sync()),
           needsUser(one) ? healButton(one) : consentStart(one.reconnect) && again,
-          button(CONNECTION.disconnect, "leave", () => this.#ask(one), "dialog"),
+          button(CONNECTION.disconnect, "leave", () => this.#ask(one), { opens: "dialog" }),
         ),
     );
   }
@@ -157,13 +157,6 @@ export class Detail {
 }
 
 const back = () => make("p.back", {}, make("a", { href: "#connections", "data-key": "back" }, CONNECTION.back));
-
-/** @param {string} words @param {string} key @param {() => void} onclick @param {string} [opens] */
-const button = (words, key, onclick, opens) =>
-  make("button.button", { type: "button", onclick, "data-key": key, "aria-haspopup": opens }, words);
-
-/** @param {string} title @param {...any} children */
-const section = (title, ...children) => make("section", {}, make("h3", {}, title), ...children);
 
 function waiting() {
   const feed = make("a", { href: "#feed" }, CONNECTION.yourFeed);

@@ -28,6 +28,24 @@ export function make(tag, properties = {}, ...children) {
   return element;
 }
 
+/**
+ * A button that does something.
+ * @param {string} words
+ * @param {string} key by which it is known when the view is drawn anew
+ * @param {() => void} onclick
+ * @param {{label?: string, kind?: string, opens?: string}} [how] `label`: its name, where the words are not enough;
+ *   `kind`: `primary`; `opens`: what it opens
+ */
+export const button = (words, key, onclick, { label, kind = "", opens } = {}) =>
+  make(
+    kind ? `button.button.${kind}` : "button.button",
+    { type: "button", onclick, "data-key": key, "aria-label": label, "aria-haspopup": opens },
+    words,
+  );
+
+/** A part of a view, with its heading. @param {string} title @param {...Child} children */
+export const section = (title, ...children) => make("section", {}, make("h3", {}, title), ...children);
+
 /** An icon from an SVG path (24 by 24). @param {string} path */
 export function icon(path) {
   const picture = document.createElementNS(SVG, "svg");

@@ -3,7 +3,7 @@
 
 import { api } from "./api.js";
 import { canBePushed, deviceName, isApplePhone, renew, subscribe, unsubscribe } from "./device.js";
-import { instant, keepTime, make, replace } from "./dom.js";
+import { button, instant, keepTime, make, replace, section } from "./dom.js";
 import { Presence } from "./presence.js";
 import { settingsForm } from "./settings.js";
 import { PUSH, SETTINGS, TIME } from "./words.js";
@@ -156,6 +156,7 @@ export class Notifications {
       [device.service],
     ].filter(Boolean);
     const test = () => this.#test(device.id);
+    const remove = () => this.#remove(device.id);
     const said = this.#said[device.id];
     return make(
       "li.connection.device",
@@ -177,8 +178,8 @@ export class Notifications {
       make(
         "div.acts",
         {},
-        button(PUSH.test, `test-${device.id}`, `${PUSH.test}: ${device.label}`, test),
-        button(PUSH.remove, `remove-${device.id}`, `${PUSH.remove}: ${device.label}`, () => this.#remove(device.id)),
+        button(PUSH.test, `test-${device.id}`, test, { label: `${PUSH.test}: ${device.label}` }),
+        button(PUSH.remove, `remove-${device.id}`, remove, { label: `${PUSH.remove}: ${device.label}` }),
       ),
     );
   }
@@ -236,10 +237,3 @@ export class Notifications {
     });
   }
 }
-
-/** @param {string} words @param {string} key @param {string} label @param {() => void} onclick */
-const button = (words, key, label, onclick) =>
-  make("button.button", { type: "button", onclick, "data-key": key, "aria-label": label }, words);
-
-/** @param {string} title @param {...any} children */
-const section = (title, ...children) => make("section", {}, make("h3", {}, title), ...children);

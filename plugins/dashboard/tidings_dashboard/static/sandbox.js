@@ -5,7 +5,7 @@
  */
 
 import { api } from "./api.js";
-import { emblem, instant, keepTime, make, replace } from "./dom.js";
+import { button, emblem, instant, keepTime, make, replace, section } from "./dom.js";
 import { text } from "./formats.js";
 import { CONTROL, connectButtons } from "./platforms.js";
 import { toast } from "./toasts.js";
@@ -291,10 +291,3 @@ const log = (happenings, platforms) =>
         ),
       )
     : make("p.hint", {}, CONNECTION.nothingYet);
-
-/** @param {string} title @param {...any} children */
-const section = (title, ...children) => make("section", {}, make("h3", {}, title), ...children);
-
-/** @param {string} words @param {string} key @param {() => void} onclick @param {{label?: string, kind?: string}} [how] */
-const button = (words, key, onclick, { label, kind = "" } = {}) =>
-  make(kind ? `button.button.${kind}` : "button.button", { type: "button", onclick, "data-key": key, "aria-label": label }, words);

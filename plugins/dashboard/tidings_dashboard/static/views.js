@@ -11,7 +11,10 @@ const MOST_SHOWN = 99; // beyond that nobody counts
 export const part = (id) => document.getElementById(id);
 
 /** What the address asks for. */
-export const view = () => /^#(connections|activity|notifications|sandbox)(\/|$)/.exec(location.hash)?.[1] ?? "feed";
+export function view() {
+  const asked = location.hash.slice(1).split("/")[0];
+  return VIEWS.includes(asked) ? asked : "feed";
+}
 
 /** Put the texts in where the HTML names them. */
 export function fill() {
