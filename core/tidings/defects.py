@@ -88,14 +88,14 @@ def checked(piece: object) -> Polled:
 def _look_at(events: object, where: str) -> None:
     if not isinstance(events, Sequence):
         raise Defect(f"{where} made events that are {_named(events)}, not a sequence.")
-    other = next((one for one in events if not isinstance(one, Event)), None)
-    if other is not None:
-        raise Defect(f"{where} made {_named(other)} among its events. Make each an Event.")
     count = len(events)
     if count > MOST_EVENTS:
         raise Defect(
             f"{where} made {count} events at once, and {MOST_EVENTS} are the most. Make several pieces."
         )
+    for one in events:
+        if not isinstance(one, Event):
+            raise Defect(f"{where} made {_named(one)} among its events. Make each an Event.")
 
 
 def _named(value: object) -> str:

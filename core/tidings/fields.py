@@ -25,9 +25,8 @@ _WORD_LENGTH: Final = 100
 _URL_LENGTH: Final = 2000
 _INSTANT_LENGTH: Final = 40
 
-_LONGEST_INTEGER: Final = (
-    20  # characters of a 64-bit integer with its sign; Python refuses to print very long ones
-)
+# Characters of a 64-bit integer with its sign; Python refuses to print very long ones.
+_LONGEST_INTEGER: Final = 20
 _strict: Final = msgspec.json.Decoder[Any]()
 _lenient: Final = json.JSONDecoder(
     strict=False,

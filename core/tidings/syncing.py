@@ -353,9 +353,8 @@ class _Poll:
             connection_id=connection.id,
             lease=self._job.held,
         )
-        while (
-            len(others) > _PART_EVENTS
-        ):  # without the checkpoint: a crash has them asked for, and known, once more
+        # Without the checkpoint: a crash has them asked for, and known, once more.
+        while len(others) > _PART_EVENTS:
             part, others = others[:_PART_EVENTS], others[_PART_EVENTS:]
             self._fresh += (await self._to.append_slowly(connection.platform, item(events=part))).fresh
         last = item(events=others, checkpoint=Checkpoint(connection.id, polled.checkpoint), job_end=job_end)

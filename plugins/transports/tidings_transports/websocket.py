@@ -138,9 +138,8 @@ class WebSocket(Transport):
         if (await receive())["type"] != "websocket.connect":
             return
         await sink.accept(scope)
-        scope[
-            "headers"
-        ].clear()  # they have been read, and every layer keeps the scope as long as the connection lives
+        # They have been read, and every layer keeps the scope as long as the connection lives.
+        scope["headers"].clear()
         self._open[conversation] = None
         try:
             try:
