@@ -136,6 +136,12 @@ class Person:
                 after = answer.json()["next"]
         return ids[::-1]
 
+    async def cursors(self) -> list[str]:
+        """Of all events, oldest first."""
+        async with self.client() as client:
+            answer = await client.get("/api/events", params={"after": "0"})
+        return [event["cursor"] for event in answer.json()["events"]]
+
 
 class Serving:
     """`tidings serve` on a folder; it can be killed, and started again at the same port.

@@ -63,3 +63,11 @@ async def visitor(profile: Visitor) -> AsyncIterator[Visitor]:
 async def page(visitor: Visitor, person: Person) -> Page:
     """The live page of `person`."""
     return await visitor.sign_in(person)
+
+
+@pytest.fixture
+async def guest(browser: Browser, server: Serving) -> AsyncIterator[Visitor]:
+    """A profile with a service worker, which may notify."""
+    async with browsing.visiting(browser, server.url, worker=True) as visitor:
+        await visitor.context.grant_permissions(["notifications"])
+        yield visitor
