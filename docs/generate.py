@@ -84,8 +84,19 @@ def pages() -> dict[Path, str]:
     readme = README.read_text("utf-8")
     head, tail = readme.partition(BEGIN)[0], readme.partition(END)[2]
     rows = [(key, without, meaning) for key, _, without, meaning in all_options()]
-    found[README] = f"{head}{BEGIN}{table(('key', 'default', 'meaning'), rows)}{END}{tail}"
+    found[README] = f"{head}{BEGIN}{_folded(rows)}{END}{tail}"
     return found
+
+
+def _folded(rows: Sequence[tuple[str, str, str]]) -> str:
+    """The README's table: tidings' own keys, and those of its plugins behind a click, as they are many."""
+    heads = ("key", "default", "meaning")
+    plugins = [row for row in rows if row[0].startswith("`plugins.")]
+    own = [row for row in rows if row not in plugins]
+    return (
+        f"{table(heads, own)}\n<details>\n<summary>The {len(plugins)} keys of the plugins</summary>\n\n"
+        f"{table(heads, plugins)}\n</details>\n"
+    )
 
 
 def _tidy(text: str) -> str:
