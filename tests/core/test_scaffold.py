@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib
+import shlex
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -53,6 +55,19 @@ def author(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Author]:
     yield Author(tmp_path, monkeypatch)
     for name in [name for name in sys.modules if name not in before and name.startswith("tidings_")]:
         del sys.modules[name]
+
+
+def test_what_is_to_be_typed_then_can_be(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    made = installed(tmp_path)("plugin", "new", "doorbell", "--kind", "connector", "--folder", "my bell")
+    typed = [shlex.split(line.partition(": ")[2]) for line in made.stderr.splitlines()]
+    assert [words[1:] for words in typed] == [
+        ["-m", "pip", "install", "-e", "my bell[test]"],
+        ["plugin", "check", "my bell"],
+    ]
+    for program, *_ in typed:
+        run = subprocess.run([program, "--version"], cwd=tmp_path, check=True, capture_output=True, text=True)
+        assert run.stdout.startswith(("Python", "tidings"))
 
 
 @pytest.mark.parametrize("kind", NOUNS)

@@ -71,7 +71,7 @@ class Installation:
     @property
     def invocation(self) -> str:
         """How to call tidings for this installation from a shell in this folder."""
-        words = [_executable()]
+        words = [executable()]
         if self._stated is not None and not _same(self.config_path, _usual_config()):
             words += ["--config", _short(self.config_path)]
         return shlex.join(words)
@@ -179,7 +179,7 @@ def _usual_config() -> Path | None:
     return None if found is None else Path(_short(found))
 
 
-def _executable() -> str:
+def executable() -> str:
     """What to type for `tidings` in this folder."""
     called = Path(sys.argv[0])
     if called.name != "tidings" or not called.is_file():
@@ -188,6 +188,12 @@ def _executable() -> str:
         return "tidings"
     short = _short(called)
     return short if "/" in short else f"./{short}"
+
+
+def python() -> str:
+    """What to type in this folder for the Python that runs tidings: what is installed beside it goes there."""
+    # By name alone: the interpreter of a virtual environment is a link to another's.
+    return "python" if shutil.which("python") == sys.executable else _short(Path(sys.executable))
 
 
 def _short(path: Path) -> str:

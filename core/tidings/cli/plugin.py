@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 
 import click
 
 from tidings.choices import KINDS
+from tidings.cli.installation import executable, python
 from tidings.cli.output import complain, note, say, say_table
 from tidings.errors import Conflict
 from tidings.plugincheck import Checked, check
@@ -39,8 +41,10 @@ def new(name: str, kind: str, folder: Path | None) -> None:
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_text(text, encoding="utf-8")
     say(str(folder))
-    note(f"Install it beside tidings: python -m pip install -e '{folder}[test]'")
-    note(f"Check it: tidings plugin check {folder}")
+    note(
+        f"Install it beside tidings: {shlex.join([python(), '-m', 'pip', 'install', '-e', f'{folder}[test]'])}"
+    )
+    note(f"Check it: {shlex.join([executable(), 'plugin', 'check', str(folder)])}")
 
 
 @command.command("check")
