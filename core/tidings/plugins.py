@@ -415,16 +415,17 @@ def _metadata(distribution: Distribution) -> PackageMetadata:
     return distribution.metadata
 
 
-def _about(point: EntryPoint) -> Mapping[str, Any]:
-    return _metadata(point.dist).json if point.dist else {}
+def _said(point: EntryPoint, field: str) -> list[str]:
+    """This field of the metadata alone: to have all of it as `json` takes as long as all else about a plugin."""
+    return (_metadata(point.dist).get_all(field) or []) if point.dist else []
 
 
 def _tracker(point: EntryPoint) -> str:
     """Where the distribution says that its defects are reported."""
-    urls = [one.partition(", ") for one in _about(point).get("project_url", ())]
+    urls = [one.partition(", ") for one in _said(point, "Project-URL")]
     wanted = ("issues", "bug tracker", "bug reports", "issue tracker", "tracker")
     return next((url for label, _, url in urls if label.strip().lower() in wanted), "")
 
 
 def _summary(point: EntryPoint) -> str:
-    return str(_about(point).get("summary", ""))
+    return next(iter(_said(point, "Summary")), "")
