@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import functools
+import importlib.util
 import logging
+import sys
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from http.cookiejar import CookieJar, DefaultCookiePolicy
@@ -58,6 +60,7 @@ class _Client:
             # They log every URL, and a query can hold what must not be read.
             for name in ("httpx", "httpcore"):
                 logging.getLogger(name).setLevel(logging.ERROR)
+            _look_for_sniffio_once()
             options: dict[str, Any] = {
                 "verify": _trusted(),
                 "timeout": httpx.Timeout(TIMEOUT_SECONDS, connect=_CONNECT_SECONDS, pool=_CONNECT_SECONDS),
@@ -224,6 +227,15 @@ async def _read(response: httpx.Response, host: str) -> Answer:
             raise Unavailable(f"{host} answered more than {MOST_BYTES // 1024**2} MiB.")
         parts.append(part)
     return Answer(response.status_code, dict(response.headers.items()), b"".join(parts))
+
+
+def _look_for_sniffio_once() -> None:
+    """Have what is not installed not looked for again.
+
+    httpcore imports it at each step of a request, and Python remembers only of modules that are there where they are.
+    """
+    if importlib.util.find_spec("sniffio") is None:
+        sys.modules["sniffio"] = None  # type: ignore[assignment]  # so an import is told that there is none
 
 
 @functools.cache

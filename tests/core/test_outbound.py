@@ -10,6 +10,7 @@ import threading
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from http import HTTPStatus
+from importlib.abc import MetaPathFinder
 
 import httpx
 import pytest
@@ -188,6 +189,34 @@ async def test_a_closed_client_opens_again():
         await http.send("GET", "https://a.example.org/")
         await http.close()
         assert (await http.send("GET", "https://a.example.org/")).status == 200
+
+
+class Asked(MetaPathFinder):
+    """Knows no module, and remembers which were looked for."""
+
+    def __init__(self) -> None:
+        self.names: list[str] = []
+
+    def find_spec(self, fullname: str, path: object, target: object = None) -> None:
+        self.names.append(fullname)
+
+
+async def test_what_httpcore_could_do_with_is_looked_for_once_and_not_at_each_request(
+    monkeypatch: pytest.MonkeyPatch,
+):
+    monkeypatch.delitem(sys.modules, "sniffio", raising=False)
+    asked = Asked()
+    monkeypatch.setattr(sys, "meta_path", [asked, *sys.meta_path])
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 204 No Content\r\nConnection: close\r\n\r\n")
+        writer.close()
+
+    async with served(answer) as url, client() as http:
+        for _ in range(2):
+            assert (await http.send("GET", url)).status == 204
+    assert asked.names.count("sniffio") == 1
 
 
 def test_httpx_and_authlib_are_imported_only_when_they_are_needed():
