@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import itertools
 import random
 import signal
@@ -21,6 +22,9 @@ from tidings.clock import SystemClock
 from tidings_buses.local import LocalBus
 
 _subjects = itertools.count()
+
+# While modules and tests are gathered there is next to no garbage to look for; see `pytest_collection_finish`.
+gc.disable()
 
 # A change is judged by what it changes: the same examples each time. `make soak` looks for new ones. How long one takes
 # depends on what else the machine does, so there is no deadline.
@@ -54,6 +58,12 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     items[:] = [item for item in items if _is_of_clusters(item) == wanted]
     config.hook.pytest_deselected(items=others)
     items.sort(key=_turn)
+
+
+def pytest_collection_finish() -> None:
+    """Look for garbage again, but not in what stays until the end: thousands of tests and all modules."""
+    gc.freeze()
+    gc.enable()
 
 
 def _turn(item: pytest.Item) -> int:
