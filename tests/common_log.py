@@ -20,7 +20,7 @@ from stores import Store, opened
 from tidings.addressing import items_for, reached, request_comparison
 from tidings.arrivals import Arrivals
 from tidings.commonrecovery import CommonRecovery
-from tidings.connections import find_connection, save_connection
+from tidings.connections import Connection, find_connection, save_connection
 from tidings.contracts import (
     Account,
     AddressedDelivery,
@@ -31,7 +31,7 @@ from tidings.contracts import (
     WebhookRequest,
 )
 from tidings.errors import Rejected
-from tidings.event import OLDEST, Entry
+from tidings.event import OLDEST, Entry, UserId
 from tidings.health import Health
 from tidings.jobs import Ended
 from tidings.journal import SqlJournal
@@ -91,6 +91,7 @@ class Scene:
     scheduler: Scheduler
     health: Health
     journal: SqlJournal
+    owners: dict[str, UserId] = dataclasses.field(default_factory=dict)  # of connections
 
     @property
     def remote(self) -> Remote:
@@ -112,7 +113,12 @@ class Scene:
             )
             return connection_id
 
-        return await self.store.write(work)
+        connection_id = await self.store.write(work)
+        self.owners[connection_id] = user.id
+        return connection_id
+
+    def find(self, sql: Sql, connection_id: str) -> Connection:
+        return find_connection(sql, connection_id, user_id=self.owners[connection_id])
 
     async def send(self, *addresses: str, loses: bool = True, named: bool = True, **content: Any) -> str:
         """The platform sends something to the common address, and notes it in its log."""
@@ -137,7 +143,7 @@ class Scene:
         """What the endpoint does, without its HTTP."""
         known = await self.store.read(lambda sql: reached(sql, "scripted"))
         found = {one.connection_id: one.user_id for each in parsed.addresses for one in known.get(each, ())}
-        await self.arrivals.signal(parsed.signal, list(found), "")
+        await self.arrivals.signal(parsed.signal, found, "")
         await self.journal.append(*items_for("scripted", parsed, found, "webhook"))
 
     async def compare_now(self) -> None:
@@ -161,8 +167,7 @@ class Scene:
         await clock.advance((end - clock.now()).total_seconds())
 
     async def entries(self, connection_id: str, type_: str = ".thing") -> list[Entry]:
-        connection = await self.store.read(lambda sql: find_connection(sql, connection_id))
-        page = await self.journal.read(connection.user_id, OLDEST, limit=500)
+        page = await self.journal.read(self.owners[connection_id], OLDEST, limit=500)
         return [one for one in page.entries if one.type.endswith(type_)]
 
     async def told(self, connection_id: str) -> list[tuple[str, str]]:

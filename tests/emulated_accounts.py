@@ -82,7 +82,9 @@ async def connected(platform: str, options: Mapping[str, Any]) -> AsyncIterator[
             async with browser(server, user) as viewer:
                 connection_id = await _connect(viewer, platform)
             services = server.services
-            connection = await services.database.read(lambda sql: find_connection(sql, connection_id))
+            connection = await services.database.read(
+                lambda sql: find_connection(sql, connection_id, user_id=user.id)
+            )
             platforms = services.upkeep.platforms
             hook = await server.add_hook(user, platform)
             yield Connected(server, clock, platforms.connector(platform), platforms.api(connection), hook)

@@ -20,6 +20,7 @@ from tidings.clock import SystemClock
 from tidings.connecting import Answer
 from tidings.engines import open_database
 from tidings.errors import AuthExpired, Unavailable
+from tidings.event import UserId
 from tidings.health import Health
 from tidings.outbound import Outbound
 from tidings.writer import Writer
@@ -41,6 +42,7 @@ class Orders:
     database: str
     token_url: str
     grant_id: str
+    user_id: UserId
     callers: int = 1
     rounds: int = 1
     ahead_seconds: float = 0.0
@@ -79,7 +81,9 @@ async def _run(orders: Orders) -> dict[str, Any]:
 
     async def renew(than: int) -> tuple[str, int, str]:
         try:
-            token = await holder.tokens.renew(orders.grant_id, than=than, because="401")
+            token = await holder.tokens.renew(
+                orders.grant_id, than=than, because="401", user_id=orders.user_id
+            )
         except (AuthExpired, Unavailable) as error:
             return "", 0, f"{type(error).__name__}: {error}"
         return token.text, token.version, ""

@@ -8,6 +8,7 @@ import json
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
@@ -15,7 +16,7 @@ import structlog
 from sqlalchemy import Connection as Sql
 from sqlalchemy import select
 
-from stores import Store, opened
+from stores import Store, at_rest, opened
 from tidings.arrivals import Arrivals
 from tidings.connections import Connection, find_connection, save_connection, set_state
 from tidings.contracts import (
@@ -42,7 +43,7 @@ from tidings.contracts import (
     WebhookRequest,
 )
 from tidings.errors import NotFound, Rejected, Unavailable
-from tidings.event import OLDEST, Entry, Event
+from tidings.event import OLDEST, Entry, Event, UserId
 from tidings.hooking import Hooking
 from tidings.journal import SqlJournal
 from tidings.keys import KeyRing
@@ -266,7 +267,7 @@ class Watch:
         writer, clock, log = store.writer, store.clock, self.log
         self.parked: list[tuple[str, str]] = []
         self.arrivals = Arrivals(
-            writer, clock, park=lambda _sql, grant, why, _at: self.parked.append((grant, why))
+            writer, clock, park=lambda _sql, _user, grant, why, _at: self.parked.append((grant, why))
         )
         self.hooking = Hooking(platforms, writer, self.vault, clock, log, public_url=public_url)
         self.recovery = Recovery(platforms, self.journal, writer, clock, log)
@@ -288,8 +289,9 @@ class Watch:
         self.scheduler.handle("recover", self.recovery.handle)
         self.scheduler.handle("sync", self.syncing.handle)
         self.connection_id = ""
+        self.user_id = UserId(0)
 
-    async def connect(self, user_id: Any, **settings: Any) -> None:
+    async def connect(self, user_id: UserId) -> None:
         """What a consent does."""
         now = self.clock.now()
 
@@ -298,14 +300,17 @@ class Watch:
             connection_id, _ = save_connection(
                 sql, user_id=user_id, platform="scripted", grant_id="grt", account=account, now=now
             )
-            request(sql, find_connection(sql, connection_id), MONITOR, now)
+            request(sql, find_connection(sql, connection_id, user_id=user_id), MONITOR, now)
             return connection_id
 
-        self.connection_id = await self.store.write(work)
+        self.connection_id, self.user_id = await self.store.write(work), user_id
 
     @property
     async def connection(self) -> Connection:
-        return await self.store.read(lambda sql: find_connection(sql, self.connection_id))
+        return await self.store.read(self._find)
+
+    def _find(self, sql: Sql) -> Connection:
+        return find_connection(sql, self.connection_id, user_id=self.user_id)
 
     @property
     async def memory(self) -> Memory:
@@ -323,7 +328,7 @@ class Watch:
         return {row.kind: (from_stored(row.due_at) - now).total_seconds() for row in rows}
 
     async def entries(self, type_: str = "") -> list[Entry]:
-        page = await self.journal.read((await self.connection).user_id, OLDEST, limit=500)
+        page = await self.journal.read(self.user_id, OLDEST, limit=500)
         return [one for one in page.entries if one.type.endswith(type_)]
 
     async def changes(self) -> list[tuple[str, str]]:
@@ -337,8 +342,8 @@ class Watch:
         while True:
             await self.arrivals.flush()
             await self.syncing.flush()
+            await at_rest(self.store.database)
             await self.scheduler.idle()
-            await asyncio.sleep(0)
             due = self.scheduler.next_due()
             if due is None or due > end:
                 break
@@ -373,29 +378,29 @@ class Watch:
         assert secret == hook.secret, "the platform signs with the secret that the row holds"
         parsed = cast("Pushing", self.connector).parse(WebhookRequest("POST", "/", "", {}, body))
         now = self.clock.now()
-        await self.arrivals.signal(parsed.signal, [self.connection_id], registration_id)
+        await self.arrivals.signal(parsed.signal, {self.connection_id: self.user_id}, registration_id)
         await self.journal.append(
             Item(
-                user_id=(await self.connection).user_id,
+                user_id=self.user_id,
                 events=parsed.events,
                 via="webhook",
                 connection_id=self.connection_id,
                 delivery=DeliveryKey(registration_id, parsed.delivery_id),
             )
         )
-        user_id = (await self.connection).user_id
         self.arrivals.delivered(
-            user_id, self.connection_id, registration_id, now, has_news=bool(parsed.events)
+            self.user_id, self.connection_id, registration_id, now, has_news=bool(parsed.events)
         )
         return True
 
     async def park(self) -> None:
-        await self.store.write(lambda sql: set_state(sql, self.connection_id, "needs_reauth", "It ended."))
+        end = partial(set_state, state="needs_reauth", reason="It ended.", user_id=self.user_id)
+        await self.store.write(lambda sql: end(sql, self.connection_id))
 
     async def heal(self) -> None:
         def work(sql: Sql) -> None:
-            set_state(sql, self.connection_id, "connected")
-            encourage(sql, find_connection(sql, self.connection_id), self.clock.now())
+            set_state(sql, self.connection_id, "connected", user_id=self.user_id)
+            encourage(sql, self._find(sql), self.clock.now())
 
         await self.store.write(work)
 

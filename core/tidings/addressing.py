@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Final
 
 from sqlalchemy import Connection as Sql
-from sqlalchemy import delete, insert, select
+from sqlalchemy import and_, delete, insert, select
 
 from tidings.connections import Connection
 from tidings.contracts import DeliveryKey, Hint, Item, JobRequest, Parsed
@@ -26,6 +26,10 @@ REACH_SECONDS: Final = 6 * 3600.0
 
 _NOBODY = UserId(0)  # the installation itself
 _MOST_IDS = 500  # in one statement
+_OF_IT = and_(
+    connections.c.user_id == connection_addresses.c.user_id,
+    connections.c.id == connection_addresses.c.connection_id,
+)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -101,7 +105,7 @@ def reached(sql: Sql, platform: str) -> Mapping[str, Sequence[Reached]]:
             connection_addresses.c.connection_id,
             connections.c.created_at,
         )
-        .join(connections, connections.c.id == connection_addresses.c.connection_id)
+        .join(connections, _OF_IT)
         .where(connection_addresses.c.platform == platform)
         .order_by(connection_addresses.c.connection_id)
     )
@@ -135,7 +139,8 @@ def replace_addresses(sql: Sql, connection: Connection, addresses: Collection[st
     A connection that is gone by now is given none: no delivery must reach it any more.
     """
     table = connection_addresses
-    if sql.execute(select(connections.c.id).where(connections.c.id == connection.id)).first() is None:
+    is_it = (connections.c.user_id == connection.user_id, connections.c.id == connection.id)
+    if sql.execute(select(connections.c.id).where(*is_it)).first() is None:
         return False
     known = set(sql.execute(select(table.c.address).where(table.c.connection_id == connection.id)).scalars())
     wanted = set(addresses)

@@ -40,12 +40,12 @@ class Arrivals:
     Args:
         writer: Writes.
         clock: All time.
-        park: Gives up the grant with this id, for this reason: the account took its consent back, at that instant if it
-            is known.
+        park: Gives up this user's grant with this id, for this reason: the account took its consent back, at that
+            instant if it is known.
     """
 
     def __init__(
-        self, writer: Writer, clock: Clock, *, park: Callable[[Sql, str, str, datetime | None], None]
+        self, writer: Writer, clock: Clock, *, park: Callable[[Sql, UserId, str, str, datetime | None], None]
     ) -> None:
         self._writer = writer
         self._clock = clock
@@ -90,38 +90,43 @@ class Arrivals:
         self._failed_common.add(platform)
 
     async def signal(
-        self, signal: str, connection_ids: Collection[str], registration_id: str, at: datetime | None = None
+        self,
+        signal: str,
+        connections: Mapping[str, UserId],
+        registration_id: str,
+        at: datetime | None = None,
     ) -> None:
         """Act upon what a delivery says about the webhook or the grant itself; anything unknown is passed over.
 
         Args:
             signal: As in `Parsed.signal`.
-            connection_ids: Whom it concerns.
+            connections: Whom it concerns, with their users.
             registration_id: By which it came; "" for the platform's common address.
             at: As in `Parsed.signalled_at`.
 
         Raises:
             Unavailable: The database can't take it now.
         """
-        if signal in {VERIFIED, REMOVED, REVOKED, REACH} and connection_ids:
-            await self._writer.run_unit(partial(self._act, signal, connection_ids, registration_id, at))
+        if signal in {VERIFIED, REMOVED, REVOKED, REACH} and connections:
+            await self._writer.run_unit(partial(self._act, signal, connections, registration_id, at))
 
     def _act(
         self,
         signal: str,
-        connection_ids: Collection[str],
+        connections: Mapping[str, UserId],
         registration_id: str,
         at: datetime | None,
         sql: Sql,
     ) -> None:
         now = self._clock.now()
-        for connection_id in connection_ids:
+        for connection_id, user_id in connections.items():
             try:
-                connection = find_connection(sql, connection_id)
+                connection = find_connection(sql, connection_id, user_id=user_id)
             except NotFound:
                 continue  # disconnected a moment ago
             if signal == REVOKED:
-                self._park(sql, connection.grant_id, "The account took its consent back at the platform.", at)
+                reason = "The account took its consent back at the platform."
+                self._park(sql, user_id, connection.grant_id, reason, at)
             elif signal == VERIFIED:
                 if registration_id:
                     note_verified(sql, registration_id, now)

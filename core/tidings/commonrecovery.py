@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import random
 from collections import Counter
-from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from functools import partial
 
@@ -34,7 +34,7 @@ from tidings.defects import parsed_by
 from tidings.discretion import redact
 from tidings.durations import format_duration
 from tidings.errors import NotFound, Rejected, Unavailable
-from tidings.event import rfc3339
+from tidings.event import UserId, rfc3339
 from tidings.health import Health
 from tidings.jobs import Ended, Job
 from tidings.platforms import Platforms
@@ -42,7 +42,7 @@ from tidings.recovery import FIRST_SECONDS, JITTER, LONGEST_SECONDS, OVERLAP, se
 from tidings.watching import MONITOR, ask_all, recall, request
 from tidings.writer import Writer
 
-Signal = Callable[[str, Collection[str], str], Awaitable[None]]
+Signal = Callable[[str, Mapping[str, UserId], str], Awaitable[None]]
 
 
 class CommonRecovery:
@@ -132,14 +132,19 @@ class _Run:
         self._api = api
         self._before = before
         self._now = recovery.clock.now()
-        self._found: Counter[str] = Counter()  # by connection
+        self._found: Counter[tuple[UserId, str]] = Counter()  # by user and connection
 
     async def run(self, known: Mapping[str, Sequence[Reached]]) -> None:
         """Compare everything since the last complete comparison, as far as the log reaches."""
         reach = self._now - timedelta(seconds=self._recovers.common_log_seconds)
         compared_at = self._before.at
         if compared_at is not None and compared_at < reach:
-            away = {one.connection_id for ones in known.values() for one in ones if one.since < reach}
+            away = {
+                (one.user_id, one.connection_id)
+                for ones in known.values()
+                for one in ones
+                if one.since < reach
+            }
             await self._was_away(sorted(away), compared_at)
         since = reach if compared_at is None else max(reach, compared_at - OVERLAP)
         if self._before.again_since is not None:
@@ -156,14 +161,14 @@ class _Run:
         for line in comparison.missing:
             await self._take(line)
 
-    async def _was_away(self, connection_ids: Sequence[str], compared_at: datetime) -> None:
+    async def _was_away(self, concerned: Sequence[tuple[UserId, str]], compared_at: datetime) -> None:
         """The log no longer shows all of it: tell so, and have polls ask for everything for a while."""
         reason = (
             f"The last look at {self._display_name}'s log of deliveries was on {compared_at:%d %B %Y}, and the log "
             f"reaches back {format_duration(self._recovers.common_log_seconds)}. What else can be had is asked for now."
         )
         once = f"common_log:{rfc3339(compared_at)}"
-        told = [one for one in await self._connections(connection_ids) if one.is_working]
+        told = [one for one in await self._connections(concerned) if one.is_working]
         await self._tell_gap(told, reason, once)
 
         def work(sql: Sql) -> None:
@@ -183,7 +188,7 @@ class _Run:
             said = redact(str(error))
             reason = f"{self._display_name} lists a delivery ({line.kind}) that it no longer shows: {said}"
             taken = await self._append(unread, line)
-            told = await self._connections([item.connection_id for item, _ in taken])
+            told = await self._connections([(item.user_id, item.connection_id) for item, _ in taken])
             await self._tell_gap(told, reason, f"common:{line.delivery_id}")
             return
         try:
@@ -196,9 +201,12 @@ class _Run:
             self._to.log.error("recovery_failed", exc_info=error, **fields)
             return
         taken = await self._append(parsed, line)
-        self._found.update(item.connection_id for item, appended in taken if not appended.repeated)
+        self._found.update(
+            (item.user_id, item.connection_id) for item, appended in taken if not appended.repeated
+        )
         if parsed.signal == REACH:
-            await self._to.signal(parsed.signal, [item.connection_id for item, _ in taken], "")
+            concerned = {item.connection_id: item.user_id for item, _ in taken}
+            await self._to.signal(parsed.signal, concerned, "")
         self._to.log.info("recovered", connections=len(taken), **fields)
 
     async def _append(self, parsed: Parsed, line: AddressedDelivery) -> Sequence[tuple[Item, Appended]]:
@@ -226,12 +234,12 @@ class _Run:
             ]
         )
 
-    async def _connections(self, connection_ids: Iterable[str]) -> list[Connection]:
+    async def _connections(self, wanted: Iterable[tuple[UserId, str]]) -> list[Connection]:
         def find(sql: Sql) -> list[Connection]:
             found = []
-            for connection_id in connection_ids:
+            for user_id, connection_id in wanted:
                 try:
-                    found.append(find_connection(sql, connection_id))
+                    found.append(find_connection(sql, connection_id, user_id=user_id))
                 except NotFound:
                     continue  # disconnected a moment ago
             return found
@@ -265,15 +273,13 @@ class _Run:
                 again_since = None
             at = settled(self._now) if complete else present.at
             remember_compared(sql, self._platform, Compared(at, seconds, again_since))
-            for connection_id, count in self._found.items():
+            for (user_id, connection_id), count in self._found.items():
                 try:
-                    connection = find_connection(sql, connection_id)
+                    connection = find_connection(sql, connection_id, user_id=user_id)
                 except NotFound:
                     continue  # disconnected a moment ago
-                change_monitor(
-                    sql, connection.user_id, connection_id, missed=recall(connection).missed + count
-                )
-                note_events(sql, {(connection.user_id, connection_id): self._now})
+                change_monitor(sql, user_id, connection_id, missed=recall(connection).missed + count)
+                note_events(sql, {(user_id, connection_id): self._now})
                 request(sql, connection, MONITOR, self._now)
 
         await self._to.writer.run_unit(work)

@@ -8,8 +8,8 @@ from datetime import datetime
 from typing import Any
 
 import msgspec
+from sqlalchemy import ColumnElement, and_, bindparam, delete, func, insert, select, update
 from sqlalchemy import Connection as Sql
-from sqlalchemy import and_, bindparam, delete, func, insert, select, update
 
 from tidings.accounts import random_letters
 from tidings.connecting import Account
@@ -39,15 +39,15 @@ PARKED = "parked"
 DISCONNECTING = "disconnecting"
 
 _COLUMNS = (*(column.name for column in connections.columns), "grant_version")
-_HAS_ID = connections.c.id == bindparam("connection_id")
-_IS_IT = and_(connections.c.user_id == bindparam("of_user_id"), _HAS_ID)
+_IS_IT = and_(
+    connections.c.user_id == bindparam("of_user_id"), connections.c.id == bindparam("connection_id")
+)
 _VERSION = (
     select(grants.c.version)
     .where(grants.c.user_id == connections.c.user_id, grants.c.id == connections.c.grant_id)
     .scalar_subquery()
 )
 _WHOLE = select(connections, func.coalesce(_VERSION, 0))
-_BY_ID = Statement(_WHOLE.where(_HAS_ID))
 _OWN = Statement(_WHOLE.where(_IS_IT))
 _MEMORY = Statement(select(connections.c.monitor).where(_IS_IT))
 _REMEMBER = Statement(update(connections).where(_IS_IT).values(monitor=bindparam("memory")))
@@ -137,7 +137,7 @@ def save_connection(
         "reason": "",
     }
     if found is not None:
-        sql.execute(update(connections).where(connections.c.id == found).values(**described))
+        sql.execute(update(connections).where(_is_it(user_id, found)).values(**described))
     else:
         sql.execute(
             insert(connections).values(
@@ -178,21 +178,13 @@ def _save_addresses(
         )
 
 
-def find_connection(sql: Sql, connection_id: str, *, user_id: UserId | None = None) -> Connection:
-    """A connection by its id.
-
-    Args:
-        sql: To the database.
-        connection_id: Which.
-        user_id: Whose it must be; None for anybody's.
+def find_connection(sql: Sql, connection_id: str, *, user_id: UserId) -> Connection:
+    """A user's connection by its id.
 
     Raises:
         NotFound: There is none, or it is another user's.
     """
-    if user_id is None:
-        row = _BY_ID.row(sql, connection_id=connection_id)
-    else:
-        row = _OWN.row(sql, of_user_id=user_id, connection_id=connection_id)
+    row = _OWN.row(sql, of_user_id=user_id, connection_id=connection_id)
     if row is None:
         raise NotFound(f"There is no connection {connection_id[:80]!r}. List them: GET /api/connections.")
     return _connection(row)
@@ -222,14 +214,12 @@ def list_connections(
     return [_connection(row) for row in rows]
 
 
-def set_state(
-    sql: Sql, connection_id: str, state: str, reason: str = "", *, user_id: UserId | None = None
-) -> bool:
+def set_state(sql: Sql, connection_id: str, state: str, reason: str = "", *, user_id: UserId) -> bool:
     """Change a connection's state; says whether it was another one."""
-    statement = update(connections).where(connections.c.id == connection_id, connections.c.state != state)
-    if user_id is not None:
-        statement = statement.where(connections.c.user_id == user_id)
-    return bool(sql.execute(statement.values(state=state, reason=reason)).rowcount)
+    is_another = (_is_it(user_id, connection_id), connections.c.state != state)
+    return bool(
+        sql.execute(update(connections).where(*is_another).values(state=state, reason=reason)).rowcount
+    )
 
 
 def set_settings(sql: Sql, user_id: UserId, connection_id: str, settings: Mapping[str, Any]) -> None:
@@ -296,30 +286,25 @@ def note_events(sql: Sql, events_at: Mapping[tuple[UserId, str], datetime]) -> N
         _HAD_NEWS.run(sql, of_user_id=user_id, connection_id=connection_id, at=to_stored(at))
 
 
-def remove_connection(sql: Sql, connection_id: str) -> None:
-    """Remove a connection with its registrations, checkpoint, jobs and attempts; its events stay.
+def remove_connection(sql: Sql, user_id: UserId, connection_id: str) -> None:
+    """Remove a user's connection with its registrations, checkpoint, jobs and attempts; its events stay.
 
     Its grant goes with the last connection that uses it.
     """
-    row = sql.execute(
-        select(connections.c.user_id, connections.c.grant_id).where(connections.c.id == connection_id)
-    ).one_or_none()
-    if row is None:
+    is_it = _is_it(user_id, connection_id)
+    grant_id = sql.execute(select(connections.c.grant_id).where(is_it)).scalar_one_or_none()
+    if grant_id is None:
         return
-    _remove_traces(sql, row.user_id, connection_id)
+    _remove_traces(sql, user_id, connection_id)
     increase(sql, REGISTRATIONS_CHANGED)
-    sql.execute(delete(connections).where(connections.c.id == connection_id))
-    others = sql.execute(
-        select(connections.c.id).where(connections.c.grant_id == row.grant_id).limit(1)
-    ).first()
-    if others is None:
-        sql.execute(delete(jobs).where(jobs.c.user_id == row.user_id, jobs.c.key == row.grant_id))
+    sql.execute(delete(connections).where(is_it))
+    of_grant = (connections.c.user_id == user_id, connections.c.grant_id == grant_id)
+    if sql.execute(select(connections.c.id).where(*of_grant).limit(1)).first() is None:
+        sql.execute(delete(jobs).where(jobs.c.user_id == user_id, jobs.c.key == grant_id))
         sql.execute(
-            delete(attempts).where(
-                attempts.c.user_id == row.user_id, attempts.c.connection_id == row.grant_id
-            )
+            delete(attempts).where(attempts.c.user_id == user_id, attempts.c.connection_id == grant_id)
         )
-        sql.execute(delete(grants).where(grants.c.id == row.grant_id))
+        sql.execute(delete(grants).where(grants.c.user_id == user_id, grants.c.id == grant_id))
 
 
 def _remove_traces(sql: Sql, user_id: int, connection_id: str) -> None:
@@ -347,8 +332,11 @@ def write_checkpoints(sql: Sql, moved: Mapping[str, tuple[int, Mapping[str, Any]
 
 
 def _set(sql: Sql, user_id: UserId, connection_id: str, **values: Any) -> None:
-    is_it = and_(connections.c.user_id == user_id, connections.c.id == connection_id)
-    sql.execute(update(connections).where(is_it).values(**values))
+    sql.execute(update(connections).where(_is_it(user_id, connection_id)).values(**values))
+
+
+def _is_it(user_id: UserId, connection_id: str) -> ColumnElement[bool]:
+    return and_(connections.c.user_id == user_id, connections.c.id == connection_id)
 
 
 def _connection(row: Sequence[Any]) -> Connection:

@@ -302,7 +302,7 @@ class Consent:
             account=account,
             now=now,
         )
-        connection = find_connection(sql, connection_id)
+        connection = find_connection(sql, connection_id, user_id=user.user_id)
         start_watching(sql, connection, grant, now)
         if account.addresses and isinstance(connector, RecoversCommon):
             request_reach(sql, connection, now, in_seconds=REACH_SECONDS)
@@ -315,7 +315,7 @@ class Consent:
     def _heal_others(self, sql: Sql, connection: Connection, grant: Grant, now: datetime) -> None:
         """Start those again that had died with the same grant, as far as it serves them now."""
         connectors = {one.platform: one for one in self._platforms}
-        for other in list_connections(sql, grant_id=grant.id):
+        for other in list_connections(sql, user_id=grant.user_id, grant_id=grant.id):
             connector = connectors.get(other.platform)
             is_served = isinstance(connector, Connects) and not missing_scopes(connector, grant.scopes)
             if connector is not None and is_served and other.id != connection.id:
@@ -372,7 +372,9 @@ def _choose_client(
         if wanted.platform != connector.platform:
             raise NotFound(f"{connection_id[:80]!r} is no connection to {connector.display_name}.")
         client_id = sql.execute(
-            select(grants.c.client_id).where(grants.c.id == wanted.grant_id)
+            select(grants.c.client_id).where(
+                grants.c.user_id == wanted.user_id, grants.c.id == wanted.grant_id
+            )
         ).scalar_one_or_none()
         for client in connects.clients:
             if client.id == client_id:

@@ -42,12 +42,9 @@ _LAST_PART = 0.2
 _encoder = msgspec.json.Encoder()
 _decoder = msgspec.json.Decoder(TokenSet)
 
-_by_id = select(grants).where(grants.c.id == bindparam("grant_id"))
-_own = _by_id.where(grants.c.user_id == bindparam("of_user_id"))
-_BY_ID = Statement(_by_id)
+_own = select(grants).where(grants.c.user_id == bindparam("of_user_id"), grants.c.id == bindparam("grant_id"))
 _OWN = Statement(_own)
-_BY_ID_LOCKED = Statement(_by_id.with_for_update())  # SQLite locks the database instead
-_OWN_LOCKED = Statement(_own.with_for_update())
+_OWN_LOCKED = Statement(_own.with_for_update())  # SQLite locks the database instead
 _SECRET = {"tokens": literal(""), "refresh_hash": null(), "lease": null()}
 _SHOWN = Statement(
     select(*[_SECRET.get(column.name, column).label(f"shown_{column.name}") for column in grants.c]).where(
@@ -219,16 +216,11 @@ def save_grant(
     return grant
 
 
-def find_grant(sql: Sql, grant_id: str, *, user_id: int | None = None) -> Grant:
-    """A grant by its id.
-
-    Args:
-        sql: To the database.
-        grant_id: Which.
-        user_id: Whose; None where only the id is known.
+def find_grant(sql: Sql, grant_id: str, *, user_id: int) -> Grant:
+    """A user's grant by its id.
 
     Raises:
-        NotFound: There is none.
+        NotFound: There is none, or it is another user's.
     """
     return read_grant(find_row(sql, grant_id, user_id=user_id))
 
@@ -245,16 +237,13 @@ def show_grant(sql: Sql, grant_id: str, *, user_id: int) -> Grant:
     return read_grant(Stored._make(row))
 
 
-def find_row(sql: Sql, grant_id: str, *, user_id: int | None = None, lock: bool = False) -> Stored:
-    """A grant's row; with `lock`, nobody else changes it before the transaction ends.
+def find_row(sql: Sql, grant_id: str, *, user_id: int, lock: bool = False) -> Stored:
+    """A user's grant, as its row; with `lock`, nobody else changes it before the transaction ends.
 
     Raises:
-        NotFound: There is none.
+        NotFound: There is none, or it is another user's.
     """
-    if user_id is None:
-        row = (_BY_ID_LOCKED if lock else _BY_ID).row(sql, grant_id=grant_id)
-    else:
-        row = (_OWN_LOCKED if lock else _OWN).row(sql, of_user_id=user_id, grant_id=grant_id)
+    row = (_OWN_LOCKED if lock else _OWN).row(sql, of_user_id=user_id, grant_id=grant_id)
     if row is None:
         raise _missing(grant_id)
     return Stored._make(row)

@@ -79,7 +79,9 @@ class Leaving:
             Unavailable: The platform is away; tried again for a day.
         """
         try:
-            connection = await self._writer.database.read(partial(find_connection, connection_id=job.key))
+            connection = await self._writer.database.read(
+                partial(find_connection, connection_id=job.key, user_id=job.user_id)
+            )
         except NotFound:
             return Ended()
         try:
@@ -119,7 +121,7 @@ class Leaving:
     def _forget(self, sql: Sql, *, connection: Connection) -> None:
         names: Mapping[str, str] = {one.platform: one.display_name for one in self._platforms}
         name = names.get(connection.platform, connection.platform)
-        remove_connection(sql, connection.id)
+        remove_connection(sql, connection.user_id, connection.id)
         event = feed.disconnected(connection, name, now=self._clock.now())
         item = Item(user_id=connection.user_id, events=[event], via="api", connection_id=connection.id)
         announce(sql, item)

@@ -19,7 +19,7 @@ from tidings.connections import (
     set_state,
 )
 from tidings.contracts import Clock, Item, Notice
-from tidings.event import Event
+from tidings.event import Event, UserId
 from tidings.grants import Grant
 from tidings.jobs import drop_jobs
 from tidings.watching import encourage
@@ -105,10 +105,10 @@ class Parking:
             )
             await self._tell(notice)
 
-    def park(self, sql: Sql, connection_id: str, reason: str) -> None:
+    def park(self, sql: Sql, connection_id: str, reason: str, *, user_id: UserId) -> None:
         """Stop one connection whose plugin breaks its contract; a click on Sync, or a restart, tries it again."""
-        if set_state(sql, connection_id, PARKED, reason):
-            connection = find_connection(sql, connection_id)
+        if set_state(sql, connection_id, PARKED, reason, user_id=user_id):
+            connection = find_connection(sql, connection_id, user_id=user_id)
             drop_jobs(sql, connection.user_id, connection.id, WATCHING_JOBS)
             event = feed.parked(connection, self._name(connection), reason=reason, now=self._clock.now())
             _announce(sql, connection, event)

@@ -24,6 +24,7 @@ from typing import Any, Final
 from sqlalchemy import Connection as Sql
 from sqlalchemy import and_, bindparam, select, update
 
+from tidings.event import UserId
 from tidings.grants import (
     NEEDS_REAUTH,
     OK,
@@ -163,7 +164,7 @@ def begin(
     than: int | None,
     lease: str,
     at: int,
-    user_id: int | None = None,
+    user_id: UserId,
 ) -> Redemption | Current | Wait | Parked:
     """Write the intent to redeem a grant's refresh token, unless something speaks against it.
 
@@ -174,7 +175,7 @@ def begin(
         than: The version of the tokens that are no longer good enough; None for a refresh that is due.
         lease: A fresh random name for this attempt.
         at: Now.
-        user_id: Whose it is; None where only its id is known.
+        user_id: Whose it is.
 
     Raises:
         NotFound: There is no such grant.
@@ -343,13 +344,19 @@ def _park(sql: Sql, listener: GrantListener, row: Stored) -> Parked:
 
 
 def give_up(
-    sql: Sql, listener: GrantListener, grant_id: str, reason: str, at: datetime | None = None
+    sql: Sql,
+    listener: GrantListener,
+    user_id: UserId,
+    grant_id: str,
+    reason: str,
+    at: datetime | None = None,
 ) -> None:
     """Park a grant because the platform says so by itself: the account took its consent back.
 
     Args:
         sql: To the database.
         listener: Told if the grant is parked.
+        user_id: Whose.
         grant_id: Which.
         reason: Why, for people.
         at: When that was, to the second; None for just now. A consent given later is not concerned, however late we
@@ -358,7 +365,7 @@ def give_up(
     Raises:
         NotFound: There is no such grant.
     """
-    row = find_row(sql, grant_id, lock=True)
+    row = find_row(sql, grant_id, user_id=user_id, lock=True)
     if row.state == OK and (at is None or row.authorized_at // _SECOND * _SECOND <= to_stored(at)):
         _change(sql, row, state=NEEDS_REAUTH, reason=reason, lease=None)
         drop_jobs(sql, row.user_id, grant_id, [REFRESH])

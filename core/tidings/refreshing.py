@@ -91,16 +91,14 @@ class Refresher:
         """Begin nothing more, and wait for nothing but answers under way."""
         self._finishing.set()
 
-    async def run(
-        self, grant_id: str, than: int | None, because: str, user_id: UserId | None = None
-    ) -> Renewed:
+    async def run(self, grant_id: str, than: int | None, because: str, user_id: UserId) -> Renewed:
         """Bring a grant to a version newer than `than`; None means: if its refresh is due.
 
         Args:
             grant_id: Which.
             than: See above.
             because: Why, for logs and people.
-            user_id: Whose it is; None where only its id is known.
+            user_id: Whose it is.
 
         Raises:
             AuthExpired: Its user must consent again.

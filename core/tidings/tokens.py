@@ -80,14 +80,14 @@ class Tokens:
         self._cached: dict[str, tuple[AccessToken, datetime | None]] = {}
         self._refreshing: dict[str, asyncio.Task[Renewed]] = {}
 
-    async def access(self, grant_id: str, *, version: int = 0, user_id: UserId | None = None) -> AccessToken:
+    async def access(self, grant_id: str, *, user_id: UserId, version: int = 0) -> AccessToken:
         """A token for a call: one that does not end within a minute, if such a one can be had.
 
         Args:
             grant_id: Whose.
             version: One that is older than this is not good enough, though it lives: a consent since then may have
                 added scopes.
-            user_id: Who gave it; None where only its id is known.
+            user_id: Who gave it.
 
         Raises:
             AuthExpired: Its user must consent again.
@@ -112,16 +112,14 @@ class Tokens:
                 return self._open(grant)  # some seconds more are better than nothing
             raise
 
-    async def renew(
-        self, grant_id: str, *, than: int, because: str, user_id: UserId | None = None
-    ) -> AccessToken:
+    async def renew(self, grant_id: str, *, than: int, because: str, user_id: UserId) -> AccessToken:
         """A token newer than the version `than`, which is no longer good enough.
 
         Args:
             grant_id: Whose.
             than: The version that was refused, or that ends.
             because: Why, for logs and people: `401`.
-            user_id: Who gave it; None where only its id is known.
+            user_id: Who gave it.
 
         Raises:
             AuthExpired: Its user must consent again.
@@ -177,7 +175,7 @@ class Tokens:
         if self._refreshing:
             await asyncio.wait(self._refreshing.values())
 
-    async def _refresh(self, grant_id: str, than: int | None, because: str, user_id: UserId | None) -> Grant:
+    async def _refresh(self, grant_id: str, than: int | None, because: str, user_id: UserId) -> Grant:
         """One refresh for all in this process who want it."""
         while True:
             task = self._refreshing.get(grant_id)

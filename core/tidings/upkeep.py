@@ -180,7 +180,7 @@ class Upkeep:
     def _park(self, job: Job, reason: str, sql: Sql) -> None:
         with suppress(NotFound):  # disconnected meanwhile
             if find_connection(sql, job.key, user_id=job.user_id).is_working:
-                self.parking.park(sql, job.key, reason)
+                self.parking.park(sql, job.key, reason, user_id=job.user_id)
 
     def _note(self, job: Job, outcome: str, detail: str, started: float) -> None:
         ms = (self.clock.monotonic() - started) * 1000
@@ -217,7 +217,9 @@ def build(ground: Ground, connectors: Sequence[Connector], strategies: Sequence[
     platforms = Platforms(connectors, tokens=tokens, budgets=budgets, http=http, clock=clock)
     hooking = Hooking(platforms, writer, vault, clock, log, public_url=public_url)
     arrivals = Arrivals(
-        writer, clock, park=lambda sql, grant_id, reason, at: give_up(sql, parking, grant_id, reason, at)
+        writer,
+        clock,
+        park=lambda sql, user_id, grant_id, why, at: give_up(sql, parking, user_id, grant_id, why, at),
     )
     return Upkeep(
         writer=writer,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime
 from typing import Any, Protocol
@@ -70,7 +70,11 @@ class Arrivals(Protocol):
         """A delivery to a platform's common address could not be taken."""
 
     async def signal(
-        self, signal: str, connection_ids: Collection[str], registration_id: str, at: datetime | None = None
+        self,
+        signal: str,
+        connections: Mapping[str, UserId],
+        registration_id: str,
+        at: datetime | None = None,
     ) -> None:
         """Act upon what a delivery says about the webhook or the grant itself."""
 
@@ -211,9 +215,8 @@ class Webhooks:
         if excess := await exceeded(self._registration_limits, target.registration_id, began):
             raise _Limited(excess)
         if parsed.signal and target.connection_id:
-            await self._arrivals.signal(
-                parsed.signal, (target.connection_id,), target.registration_id, parsed.signalled_at
-            )
+            concerned = {target.connection_id: target.user_id}
+            await self._arrivals.signal(parsed.signal, concerned, target.registration_id, parsed.signalled_at)
         outcome = await self._journal.enqueue(
             Item(
                 user_id=target.user_id,
@@ -286,7 +289,7 @@ class Webhooks:
             connections.pop(one, None)
         fields["connections"] = len(connections)
         if parsed.signal:
-            await self._arrivals.signal(parsed.signal, tuple(connections), "", parsed.signalled_at)
+            await self._arrivals.signal(parsed.signal, connections, "", parsed.signalled_at)
         items = items_for(platform, parsed, connections, "webhook")
         outcomes = await asyncio.gather(*[self._journal.enqueue(item) for item in items])
         now = self._clock.now()

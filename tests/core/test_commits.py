@@ -156,11 +156,11 @@ async def test_new_tokens_are_kept_and_the_old_one_is_redeemed_once(node: Node, 
     )
     endpoint.scripted.append(lambda: node.proxy.arm(cut))  # the next commit is of what it answers
     one = holder(node.writer, clock, endpoint)
-    token = await one.tokens.renew(grant.id, than=grant.version, because="401")
+    token = await one.tokens.renew(grant.id, than=grant.version, because="401", user_id=grant.user_id)
     assert (node.proxy.cuts, token.text, token.version) == (1, "access-2", 2)
     assert (endpoint.redeemed, one.told.outcomes) == ({"refresh-1": 1}, ["done"])
     other = holder(node.writer, clock, endpoint)  # what is on disk
-    assert (await other.tokens.access(grant.id)).text == "access-2"
+    assert (await other.tokens.access(grant.id, user_id=grant.user_id)).text == "access-2"
 
 
 async def test_without_an_answer_from_postgresql_nobody_claims_to_know(

@@ -13,7 +13,6 @@ from common_log import MINUTE, scene
 from scripted import DAY, HOUR
 from tidings.addressing import request_reach
 from tidings.commoncomparison import compare, recall_compared
-from tidings.connections import find_connection
 from tidings.contracts import AddressedDelivery, Api, Parsed, WebhookRequest
 from tidings.errors import Rejected, Unavailable
 from tidings.watching import recall
@@ -48,9 +47,7 @@ async def test_what_reached_one_user_and_not_the_other_is_fetched_for_the_other(
         ann, ben = [await one.connect(*who) for who in (("ann", "1", "i:5"), ("ben", "2"))]
         arrived = await one.send("i:5", loses=False)
         one.connector.addresses["2"] = ("i:5",)
-        await one.store.write(
-            lambda sql: request_reach(sql, find_connection(sql, ben), one.store.clock.now())
-        )
+        await one.store.write(lambda sql: request_reach(sql, one.find(sql, ben), one.store.clock.now()))
         await one.compare_now()
         assert await one.told(ann) == [(arrived, "webhook")]
         assert await one.told(ben) == [(arrived, "recovery")]
@@ -92,7 +89,7 @@ async def test_comparing_backs_off_from_fifteen_minutes_to_six_hours_and_returns
         lost = await one.send("installation:5")
         await one.pass_seconds(7 * HOUR)
         assert await one.told(ann) == [(lost, "recovery")]
-        connection = await one.store.read(lambda sql: find_connection(sql, ann))
+        connection = await one.store.read(lambda sql: one.find(sql, ann))
         assert recall(connection).missed == 1
         assert (await one.store.read(lambda sql: recall_compared(sql, "scripted"))).seconds < 6 * HOUR
 

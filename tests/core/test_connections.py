@@ -71,7 +71,7 @@ async def connect(
 async def test_a_connection_is_found_by_its_id(store: Store) -> None:
     user = await store.add_user("ann")
     connection_id, is_new = await connect(store, user.id)
-    found = await store.read(partial(find_connection, connection_id=connection_id))
+    found = await store.read(partial(find_connection, connection_id=connection_id, user_id=user.id))
     assert is_new
     assert (found.user_id, found.platform, found.account_key, found.account_name) == (
         user.id,
@@ -88,7 +88,7 @@ async def test_it_says_how_new_its_grant_is(store: Store) -> None:
     connection_id, _ = await connect(store, user.id)
 
     async def version() -> set[int]:
-        found = await store.read(partial(find_connection, connection_id=connection_id))
+        found = await store.read(partial(find_connection, connection_id=connection_id, user_id=user.id))
         listed = await store.read(partial(list_connections, user_id=user.id))
         return {found.grant_version, *(one.grant_version for one in listed)}
 
@@ -105,11 +105,13 @@ async def test_connecting_again_keeps_id_settings_checkpoint_and_history(store: 
     await store.write(
         partial(set_settings, user_id=user.id, connection_id=first, settings={"repositories": ["octo/a"]})
     )
-    await store.write(partial(set_state, connection_id=first, state=NEEDS_REAUTH, reason="dead"))
+    await store.write(
+        partial(set_state, connection_id=first, state=NEEDS_REAUTH, reason="dead", user_id=user.id)
+    )
     await store.write(partial(_plant, user_id=user.id, connection_id=first))
     renamed = Account("583231", "octo-renamed", addresses=("installation:6",))
     second, is_new = await connect(store, user.id, renamed, grant="gr2")
-    found = await store.read(partial(find_connection, connection_id=second))
+    found = await store.read(partial(find_connection, connection_id=second, user_id=user.id))
     assert (second, is_new) == (first, False)
     assert (found.account_name, found.state, found.reason, found.grant_id) == (
         "octo-renamed",
@@ -146,10 +148,10 @@ async def test_two_users_can_have_one_account_each_by_itself(store: Store) -> No
 async def test_state_changes_are_told_once(store: Store) -> None:
     user = await store.add_user("ann")
     connection_id, _ = await connect(store, user.id)
-    park = partial(set_state, connection_id=connection_id, state=NEEDS_REAUTH, reason="dead")
+    park = partial(set_state, connection_id=connection_id, state=NEEDS_REAUTH, reason="dead", user_id=user.id)
     assert await store.write(park)
     assert not await store.write(park)
-    found = await store.read(partial(find_connection, connection_id=connection_id))
+    found = await store.read(partial(find_connection, connection_id=connection_id, user_id=user.id))
     assert (found.state, found.reason, found.is_working) == (NEEDS_REAUTH, "dead", False)
 
 
@@ -169,7 +171,7 @@ async def test_an_account_is_active_from_when_something_happened_not_from_when_t
         if pushed is not None:
             events_at = {(user.id, connection_id): now - timedelta(hours=pushed)}
             await store.write(partial(note_events, events_at=events_at))
-        connection = await store.read(partial(find_connection, connection_id=connection_id))
+        connection = await store.read(partial(find_connection, connection_id=connection_id, user_id=user.id))
         return [pace(connection, now), pace(connection, now + timedelta(minutes=31))]
 
     assert await paces(found=0.0, happened=1.5) == [1.0, 4.0]
@@ -200,7 +202,7 @@ async def test_memory_and_strategy_are_kept(store: Store) -> None:
     await store.write(
         partial(note_checks, checks={(user.id, connection_id): check, (user.id, "con-gone"): check})
     )
-    found = await store.read(partial(find_connection, connection_id=connection_id))
+    found = await store.read(partial(find_connection, connection_id=connection_id, user_id=user.id))
     assert found.monitor == {"missed": 3, "is_push": True, "pace": 0.5}
     assert (found.strategy, found.strategy_reason, found.strategy_since) == (
         "webhook",
@@ -217,13 +219,13 @@ async def test_removing_the_last_connection_removes_its_grant_and_all_traces(sto
     for connection_id in (mail, calendar):
         await store.write(partial(_plant, user_id=user.id, connection_id=connection_id))
     await store.write(partial(_plant_grant, user_id=user.id))
-    await store.write(partial(remove_connection, connection_id=mail))
+    await store.write(partial(remove_connection, user_id=user.id, connection_id=mail))
     assert await store.read(_traces) == {calendar}
     assert await store.read(_grants) == ["gr1"]
-    await store.write(partial(remove_connection, connection_id=calendar))
+    await store.write(partial(remove_connection, user_id=user.id, connection_id=calendar))
     assert await store.read(_traces) == set()
     assert await store.read(_grants) == []
-    await store.write(partial(remove_connection, connection_id=calendar))
+    await store.write(partial(remove_connection, user_id=user.id, connection_id=calendar))
 
 
 async def test_with_its_user_everything_goes(store: Store) -> None:

@@ -49,7 +49,7 @@ async def consented(store: Store, user_id: UserId, tokens: TokenSet = FIRST, oau
 
 
 async def found(store: Store, grant: Grant) -> Grant:
-    return await store.read(lambda sql: find_grant(sql, grant.id))
+    return await store.read(lambda sql: find_grant(sql, grant.id, user_id=grant.user_id))
 
 
 async def changed(store: Store, grant: Grant, **values: Any) -> None:
@@ -136,9 +136,9 @@ async def test_a_consent_heals_a_grant_whose_key_is_lost(store: Store, user_id: 
     assert open_tokens(new, again).access_token == "a2"
 
 
-async def test_a_grant_that_is_gone_is_said_to_be(store: Store):
+async def test_a_grant_that_is_gone_is_said_to_be(store: Store, user_id: UserId):
     with pytest.raises(NotFound, match="disconnected"):
-        await store.read(lambda sql: find_grant(sql, "grtnone"))
+        await store.read(lambda sql: find_grant(sql, "grtnone", user_id=user_id))
 
 
 # --- when it is refreshed -----------------------------------------------------------------------------------------

@@ -181,13 +181,13 @@ async def test_a_registration_is_found_for_its_own_platform_alone(watch: Watch) 
 
 async def test_what_connections_share_at_the_platform_goes_with_the_last_of_them(tmp_path: Path) -> None:
     async with watching(tmp_path, Sharing) as watch:
-        first = watch.connection_id
+        first = watch.connection_id, watch.user_id
         await watch.connect((await watch.store.add_user("bert")).id)
         await watch.pass_seconds(60)
         assert watch.remote.calls.count("register a") == 2
         second = await watch.connection
         await watch.hooking.unregister_all(second)
         assert "unregister a" not in watch.remote.calls
-        watch.connection_id = first
+        watch.connection_id, watch.user_id = first
         await watch.hooking.unregister_all(await watch.connection)
         assert watch.remote.calls.count("unregister a") == 1

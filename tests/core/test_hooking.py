@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 
 from scripted import DAY, HOUR, PUBLIC_URL, Pushing, Watch, watching
-from stores import stored_bytes
 from tidings.connections import set_settings
 from tidings.errors import AuthExpired, Unavailable
 from tidings.watching import HOOKS, request
@@ -35,7 +34,8 @@ async def test_each_target_gets_a_webhook_with_an_address_and_a_sealed_secret_of
         }
         secrets = {hook.secret for hook in hooks}
         assert len(secrets) == 2
-        assert not [secret for secret in secrets if secret.encode() in stored_bytes(tmp_path)]
+        stored = await watch.store.stored()
+        assert not [secret for secret in secrets if secret.encode() in stored]
 
 
 async def test_what_stands_is_checked_and_left_as_it_is_ever_more_rarely_down_to_once_a_day(

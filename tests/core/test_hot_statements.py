@@ -15,11 +15,16 @@ from sqlalchemy import event
 import deliveries
 import refreshes
 import stores
+from common_log import scene
+from connecting import SANDBOX, browser
 from postgres_server import PostgresServer
 from refreshes import Endpoint
 from scripted import Logging, Pollable, watching
+from tidings.addressing import REACH
+from tidings.arrivals import REMOVED, REVOKED, VERIFIED
 from tidings.contracts import JobRequest
 from tidings.errors import AuthExpired, Unavailable
+from tidings.event import UserId
 from tidings.jobs import Job, request_job
 from tidings.leases import Room, claim
 from tidings.parking import Parking
@@ -32,6 +37,11 @@ SHARDED = (
     *("events", "journals", "deliveries", "seen", "checkpoints", "hints", "attempts", "push_rules"),
     *("connections", "grants", "jobs", "readings"),
 )
+#: What an OAuth client or an account of a platform has from all users; asked at consents and when somebody leaves.
+ACROSS = (
+    *("count(DISTINCT grants.account_key)", "SELECT count(*) AS count_1 FROM grants"),
+    *("grants.account_key = $", "connections.account_key = $"),
+)
 #: The queue is asked who has something due, whoever that is: on every shard by itself.
 QUEUE = (
     "FOR UPDATE SKIP LOCKED",
@@ -39,7 +49,8 @@ QUEUE = (
     "SELECT account FROM jobs WHERE lease_until IS NOT NULL",
 )
 _NAMES_A_USER = re.compile(
-    r"(?:WHERE|AND|ON) \(?(?:\w+\.)?user_id = (?:\$\d+|k\d+|run\.user_id)|INSERT INTO \w+ \(user_id,"
+    r"(?:WHERE|AND|ON) \(?(?:\w+\.)?user_id = (?:\$\d+|k\d+|run\.user_id|connection_addresses\.user_id)"
+    r"|user_id IN \(SELECT connection_addresses\.user_id|INSERT INTO \w+ \(user_id,"
 )
 
 
@@ -49,7 +60,7 @@ def offences(statements: list[str]) -> list[str]:
     for statement in statements:
         line = " ".join(statement.split())
         touches = any(re.search(rf"\b(?:FROM|JOIN|INTO|UPDATE) {table}\b", line) for table in SHARDED)
-        if touches and not _NAMES_A_USER.search(line) and not any(part in line for part in QUEUE):
+        if touches and not _NAMES_A_USER.search(line) and not any(part in line for part in (*QUEUE, *ACROSS)):
             found.append(line)
     return found
 
@@ -176,6 +187,56 @@ async def test_the_token_for_a_call_and_its_refresh(tmp_path: Path) -> None:
                 await tokens.renew(grant.id, than=3, because="401", user_id=user.id)
     assert endpoint.sent == ["refresh-1", "refresh-2", "refresh-3", "refresh-3"]
     assert sum("UPDATE grants" in one for one in said) >= 8
+    assert offences(said) == [], "\n".join(offences(said))
+
+
+async def test_what_a_delivery_says_about_its_account_or_its_webhook(tmp_path: Path) -> None:
+    async with watching(tmp_path, Logging) as watch:
+        await watch.scheduler.stop()  # what else would run
+        user_id, registration = (await watch.connection).user_id, (await watch.rows)[0].id
+        with noted(watch.store.database) as said:
+            for signal in (VERIFIED, REACH, REMOVED, REVOKED):
+                await watch.arrivals.signal(signal, {watch.connection_id: user_id}, registration)
+    assert [grant for grant, _ in watch.parked] == ["grt"]
+    assert sum("FROM connections" in one for one in said) >= 4
+    assert offences(said) == [], "\n".join(offences(said))
+
+
+async def test_a_delivery_that_is_found_in_the_log_of_the_common_address(tmp_path: Path) -> None:
+    async with scene(tmp_path) as one:
+        ann, ben = [await one.connect(*who) for who in (("ann", "1", "i:5"), ("ben", "2", "i:5"))]
+        await one.scheduler.stop()  # what else would run
+        lost, gone = await one.send("i:5", signal=REACH), await one.send("i:5")
+        one.remote.log_forgets.add("d2")
+        await one.store.clock.advance(120)
+        with noted(one.store.database) as said:
+            await one.recovery.handle(Job(UserId(0), "common_log", "scripted", {}, "lease"))
+        for connection in (ann, ben):
+            assert await one.told(connection) == [(lost, "recovery")]
+            assert len(await one.entries(connection, ".gap")) == 1
+    assert gone not in str(said)
+    assert offences(said) == [], "\n".join(offences(said))
+
+
+async def test_a_consent_a_plugin_that_fails_and_a_leave(tmp_path: Path) -> None:
+    async with stores.live(tmp_path, SANDBOX) as server, browser(server, await server.add_user("ann")) as ann:
+        services = server.services
+        await services.scheduler.idle()
+        with noted(services.database) as said:
+            connection = await ann.connect("spotify", "ottilie-otterbourne")
+            assert await ann.connect("spotify", "ottilie-otterbourne", connection) == connection
+            path = f"/api/connections/{connection}"
+            user_id = UserId((await ann.get("/api/me"))["user"]["id"])
+            park = partial(
+                services.upkeep.parking.park, connection_id=connection, reason="It fails.", user_id=user_id
+            )
+            await services.writer.run_unit(park)
+            assert (await ann.get(path))["state"] == "parked"
+            assert (await ann.send("POST", f"{path}/sync")).status_code == 202
+            assert (await ann.send("DELETE", path)).status_code in {200, 202, 204}
+            await ann.until("/api/connections", lambda page: page["connections"] == [])
+    assert sum("INSERT INTO connections" in one for one in said) == 1
+    assert sum("DELETE FROM grants" in one for one in said) == 1
     assert offences(said) == [], "\n".join(offences(said))
 
 

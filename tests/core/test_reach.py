@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ from common_log import MINUTE, scene
 from scripted import HOUR
 from tidings.addressing import reached, request_reach
 from tidings.commoncomparison import recall_compared
-from tidings.connections import find_connection, set_state
+from tidings.connections import set_state
 from tidings.contracts import Account, Api
 from tidings.reach import request_all
 
@@ -62,7 +63,8 @@ async def test_it_is_asked_again_every_six_hours_for_as_long_as_the_account_work
         await one.store.write(lambda sql: request_all(sql, one.store.clock.now()))
         await one.pass_seconds(26.5 * HOUR)  # a tenth sooner or later each time
         assert one.remote.calls.count("identify") == 5
-        await one.store.write(lambda sql: set_state(sql, ann, "needs_reauth", "It ended."))
+        end = partial(set_state, state="needs_reauth", reason="It ended.", user_id=one.owners[ann])
+        await one.store.write(lambda sql: end(sql, ann))
         await one.pass_seconds(25 * HOUR)
         assert one.remote.calls.count("identify") == 5
         assert "reach" not in await one.due or (await one.due)["reach"] > 1e9
@@ -76,8 +78,6 @@ async def test_what_another_account_reaches_is_not_for_this_one(tmp_path: Path) 
             return Account("2", "other", addresses=("user:2",))
 
         one.connector.identify = somebody_else  # type: ignore[method-assign]  # the token is another's
-        await one.store.write(
-            lambda sql: request_reach(sql, find_connection(sql, ann), one.store.clock.now())
-        )
+        await one.store.write(lambda sql: request_reach(sql, one.find(sql, ann), one.store.clock.now()))
         await one.pass_seconds(MINUTE)
         assert list(await one.store.read(lambda sql: reached(sql, "scripted"))) == ["user:1"]

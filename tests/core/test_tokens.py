@@ -49,7 +49,9 @@ class Case:
         )
 
     async def renew(self, than: int = 1, by: Holder | None = None) -> AccessToken:
-        return await (by or self.one).tokens.renew(self.grant_id, than=than, because="401")
+        return await (by or self.one).tokens.renew(
+            self.grant_id, than=than, because="401", user_id=self.user_id
+        )
 
     async def consent(self, tokens: TokenSet | None = None, oauth: OAuth = OAUTH) -> Grant:
         tokens = tokens or self.endpoint.first()
@@ -59,7 +61,7 @@ class Case:
         return await self.store.read(lambda sql: sql.execute(select(grants)).one())
 
     async def grant(self) -> Grant:
-        return await self.store.read(lambda sql: find_grant(sql, self.grant_id))
+        return await self.store.read(lambda sql: find_grant(sql, self.grant_id, user_id=self.user_id))
 
     async def jobs(self) -> list[tuple[str, int]]:
         rows = await self.store.read(lambda sql: sql.execute(select(jobs.c.kind, jobs.c.due_at)).all())
@@ -121,52 +123,60 @@ async def case(tmp_path: Path) -> AsyncIterator[Case]:
 
 
 async def test_a_token_that_lasts_is_given_as_it_is(case: Case):
-    assert await case.one.tokens.access(case.grant_id) == AccessToken("access-1", 1, CLIENT.id)
+    assert await case.one.tokens.access(case.grant_id, user_id=case.user_id) == AccessToken(
+        "access-1", 1, CLIENT.id
+    )
     await case.advance(3539)
-    assert (await case.one.tokens.access(case.grant_id)).version == 1
+    assert (await case.one.tokens.access(case.grant_id, user_id=case.user_id)).version == 1
     assert case.endpoint.sent == []
 
 
 async def test_a_token_that_ends_within_a_minute_is_refreshed_before_the_call(case: Case):
-    await case.one.tokens.access(case.grant_id)
+    await case.one.tokens.access(case.grant_id, user_id=case.user_id)
     await case.advance(3540)
-    assert await case.one.tokens.access(case.grant_id) == AccessToken("access-2", 2, CLIENT.id)
+    assert await case.one.tokens.access(case.grant_id, user_id=case.user_id) == AccessToken(
+        "access-2", 2, CLIENT.id
+    )
     assert case.endpoint.sent == ["refresh-1"]
 
 
 async def test_the_last_seconds_of_a_token_are_used_while_the_platform_is_down(case: Case):
     await case.advance(3550)
     case.endpoint.scripted = [answered(503, b"")]
-    assert (await case.one.tokens.access(case.grant_id)).text == "access-1"
+    assert (await case.one.tokens.access(case.grant_id, user_id=case.user_id)).text == "access-1"
     await case.advance(50)
     case.endpoint.scripted = [answered(503, b"")]
     with pytest.raises(Unavailable, match="503"):
-        await case.one.tokens.access(case.grant_id)
+        await case.one.tokens.access(case.grant_id, user_id=case.user_id)
 
 
 async def test_a_token_that_never_ends_is_never_refreshed(case: Case):
     await case.consent(TokenSet("for-ever"))
     await case.advance(400 * DAY)
-    assert (await case.one.tokens.access(case.grant_id)).text == "for-ever"
+    assert (await case.one.tokens.access(case.grant_id, user_id=case.user_id)).text == "for-ever"
 
 
 async def test_who_knows_of_a_newer_consent_does_not_get_the_token_from_before_it(case: Case):
-    assert (await case.one.tokens.access(case.grant_id)).text == "access-1"
+    assert (await case.one.tokens.access(case.grant_id, user_id=case.user_id)).text == "access-1"
     await case.consent(TokenSet("with-more-scopes", expires_in_seconds=3600))
-    assert (await case.one.tokens.access(case.grant_id, version=1)).text == "access-1"
-    assert (await case.one.tokens.access(case.grant_id, version=2)).text == "with-more-scopes"
-    assert (await case.one.tokens.access(case.grant_id, version=1)).text == "with-more-scopes"
+    assert (await case.one.tokens.access(case.grant_id, user_id=case.user_id, version=1)).text == "access-1"
+    assert (
+        await case.one.tokens.access(case.grant_id, user_id=case.user_id, version=2)
+    ).text == "with-more-scopes"
+    assert (
+        await case.one.tokens.access(case.grant_id, user_id=case.user_id, version=1)
+    ).text == "with-more-scopes"
 
 
 async def test_no_token_shows(case: Case):
-    assert "access-1" not in repr(await case.one.tokens.access(case.grant_id))
+    assert "access-1" not in repr(await case.one.tokens.access(case.grant_id, user_id=case.user_id))
 
 
 async def test_an_unknown_grant_is_said_to_be_gone(case: Case):
     with pytest.raises(NotFound):
-        await case.one.tokens.access("grtnone")
+        await case.one.tokens.access("grtnone", user_id=case.user_id)
     with pytest.raises(NotFound):
-        await case.one.tokens.renew("grtnone", than=1, because="401")
+        await case.one.tokens.renew("grtnone", than=1, because="401", user_id=case.user_id)
 
 
 # --- one redemption for all -------------------------------------------------------------------------------------
@@ -386,7 +396,7 @@ async def test_an_answer_that_comes_after_parking_heals(case: Case):
     assert (await stalled).text == "access-2"
     assert case.one.told.heals == [case.grant_id]
     assert ((await case.grant()).state, (await case.grant()).reason) == ("ok", "")
-    assert (await other.tokens.access(case.grant_id)).text == "access-2"
+    assert (await other.tokens.access(case.grant_id, user_id=case.user_id)).text == "access-2"
 
 
 async def test_of_two_answers_that_rotate_nothing_the_longer_lived_stays(case: Case):
@@ -419,7 +429,7 @@ async def test_a_revoked_grant_is_parked_after_a_while_and_told_of_once(case: Ca
         with pytest.raises(AuthExpired, match="invalid_grant"):
             await case.renew()
     with pytest.raises(AuthExpired):
-        await case.one.tokens.access(case.grant_id)
+        await case.one.tokens.access(case.grant_id, user_id=case.user_id)
     assert case.endpoint.sent == ["refresh-1"]
     assert [grant_id for grant_id, _ in case.one.told.parks] == [case.grant_id]
     assert case.one.told.outcomes == ["refused", "parked"]
@@ -434,7 +444,7 @@ async def test_a_consent_is_given_up_only_for_what_was_taken_back_after_it(
         at = (await case.grant()).authorized_at - timedelta(seconds=ago_seconds)
     for _ in range(2):  # it may be delivered twice
         await case.store.write(
-            lambda sql: give_up(sql, case.one.told, case.grant_id, "It was taken back.", at)
+            lambda sql: give_up(sql, case.one.told, case.user_id, case.grant_id, "It was taken back.", at)
         )
     assert (await case.grant()).state == state
     parks = [] if state == "ok" else [(case.grant_id, "It was taken back.")]
@@ -478,7 +488,7 @@ async def test_a_new_consent_heals_a_parked_grant(case: Case):
     grant = await case.consent()
     assert grant.id == case.grant_id
     case.one.tokens.forget(grant.id)
-    assert (await case.one.tokens.access(case.grant_id)).version == 2
+    assert (await case.one.tokens.access(case.grant_id, user_id=case.user_id)).version == 2
     assert [kind for kind, _ in await case.jobs()] == ["refresh"]
 
 

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Collection, Mapping
+from collections.abc import AsyncIterator, Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -78,7 +78,7 @@ class Account:
     def __init__(self) -> None:
         self.taken: list[tuple[str, str, bool]] = []
         self.untaken: list[str] = []
-        self.signals: list[tuple[str, Collection[str], str]] = []
+        self.signals: list[tuple[str, Mapping[str, UserId], str]] = []
         self.signalled_at: list[datetime | None] = []
         self.refuses = False
 
@@ -94,11 +94,11 @@ class Account:
         self.untaken.append(f"common:{platform}")
 
     async def signal(
-        self, signal: str, connection_ids: Collection[str], registration_id: str, at: datetime | None = None
+        self, signal: str, connections: Mapping[str, UserId], registration_id: str, at: datetime | None = None
     ) -> None:
         if self.refuses:
             raise Unavailable("The database is away.")
-        self.signals.append((signal, connection_ids, registration_id))
+        self.signals.append((signal, connections, registration_id))
         self.signalled_at.append(at)
 
 
@@ -409,7 +409,7 @@ async def test_news_of_a_connection_carry_its_id_and_what_arrived_is_accounted_f
 async def test_what_a_delivery_says_about_the_webhook_is_acted_upon_before_the_answer(scene: Scene) -> None:
     desk = Desk(scene)
     assert (await desk.post("con", {"events": [1], "signal": "removed"}))[0] == 200
-    assert desk.account.signals == [("removed", ("con1",), "whk")]
+    assert desk.account.signals == [("removed", {"con1": 2}, "whk")]
     desk.account.refuses = True
     assert (await desk.post("con", {"events": [2], "signal": "removed"}))[0] == 503
     assert await desk.seq(scene.bob) == 1
@@ -469,7 +469,9 @@ async def test_the_common_address_serves_all_whom_a_delivery_names(scene: Scene)
         "con3",
     ]
     assert desk.account.taken == [("con1", "", True), ("con3", "", True), ("con2", "", True)]
-    assert desk.account.signals == [("verified", ("con1", "con3", "con2"), "")]
+    assert desk.account.signals == [
+        ("verified", dict.fromkeys(("con1", "con2"), scene.alice) | {"con3": scene.bob}, "")
+    ]
     status, answer, _ = await desk.post("", wish, secret="shared")
     assert (status, answer) == (200, {"status": "stored", "events": 0, "duplicate": True})
 

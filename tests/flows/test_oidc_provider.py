@@ -92,7 +92,8 @@ async def refresh(ann: Browser, clock: FakeClock, path: str) -> None:
 
 async def held_tokens(server: LiveServer) -> TokenSet:
     def read(sql: Sql) -> TokenSet:
-        grant = find_grant(sql, sql.execute(select(grants.c.id)).scalar_one())
+        row = sql.execute(select(grants.c.id, grants.c.user_id)).one()
+        grant = find_grant(sql, row.id, user_id=row.user_id)
         return open_tokens(server.services.vault, grant)
 
     return await server.services.database.read(read)

@@ -24,6 +24,7 @@ from tidings.accounts import add_user
 from tidings.clock import SystemClock
 from tidings.database import Database
 from tidings.engines import open_database
+from tidings.event import UserId
 from tidings.grants import Grant, find_grant
 from tidings.redemptions import LEASE_SECONDS, PATIENCE_SECONDS
 
@@ -41,11 +42,12 @@ class Platform:
     database_url: str
     url: str
     grant_id: str
+    user_id: UserId
     database: Database
     endpoint: refreshes.Endpoint
 
     def orders(self, **more: Any) -> Orders:
-        return Orders(self.database_url, f"{self.url}/token", self.grant_id, **more)
+        return Orders(self.database_url, f"{self.url}/token", self.grant_id, self.user_id, **more)
 
     async def run(self, **more: Any) -> dict[str, Any]:
         """Run a process to its end; what it said."""
@@ -63,7 +65,7 @@ class Platform:
         return process.returncode, said
 
     async def grant(self) -> Grant:
-        return await self.database.read(lambda sql: find_grant(sql, self.grant_id))
+        return await self.database.read(lambda sql: find_grant(sql, self.grant_id, user_id=self.user_id))
 
 
 @pytest.fixture
@@ -97,7 +99,7 @@ async def platform(tmp_path: Path) -> AsyncIterator[Platform]:
     server = await asyncio.start_server(serve, "127.0.0.1", 0)
     host, port = server.sockets[0].getsockname()
     try:
-        yield Platform(database_url, f"http://{host}:{port}", grant.id, database, endpoint)
+        yield Platform(database_url, f"http://{host}:{port}", grant.id, user.id, database, endpoint)
     finally:
         server.close()
         await database.close()

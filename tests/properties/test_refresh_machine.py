@@ -207,7 +207,9 @@ class RefreshMachine(RuleBasedStateMachine):
     async def ask(self, process: Process) -> None:
         version = (await self.row()).version
         self.callers.append(
-            asyncio.create_task(process.holder.tokens.renew(self.grant_id, than=version, because="401"))
+            asyncio.create_task(
+                process.holder.tokens.renew(self.grant_id, than=version, because="401", user_id=self.user_id)
+            )
         )
         await self.settle()
 
