@@ -195,13 +195,6 @@ class Pager(Pushes):
     def __init__(self, context: Context) -> None:
         self.context = context
 
-    def use_keys(self, keys: Mapping[str, bytes]) -> None:
-        self.ids = list(keys)
-
-    @property
-    def public_keys(self) -> Mapping[str, str]:
-        return dict.fromkeys(self.ids, "none")
-
     async def admit(self, wish: Mapping[str, str]) -> Admitted:
         endpoint = wish["endpoint"]
         if not endpoint.startswith("https://pager.example.org/"):

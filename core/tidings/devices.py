@@ -110,14 +110,20 @@ class Pushes(Transport):
     gather_seconds: float = 2.0
     pace_seconds: float = 30.0
 
-    @abstractmethod
+    _key_ids: Sequence[str] = ()
+
     def use_keys(self, keys: Mapping[str, bytes]) -> None:
         """Take the installation's keys, 32 secret bytes each by their id, the active one first. Called once, first."""
+        self._key_ids = list(keys)
 
     @property
-    @abstractmethod
     def public_keys(self) -> Mapping[str, str]:
-        """What a browser subscribes with, by the id of the key, the active one first."""
+        """What a browser subscribes with, by the id of the key, the active one first.
+
+        Each id of `use_keys` must be there, since subscriptions are kept under one. By default, for services that need
+        no key, each is "".
+        """
+        return dict.fromkeys(self._key_ids, "")
 
     @abstractmethod
     async def admit(self, wish: Mapping[str, str]) -> Admitted:

@@ -547,6 +547,7 @@ async def _push_in_a_hurry(self: Any, device: Any, news: Any) -> Pushed:
 
 
 PUSHES: dict[str, Any] = {
+    "names-each-of-the-installation-s-keys": but(Pager, public_keys=property(lambda self: {})),
     "refuses-what-is-no-subscription": but(Pager, admit=_admit_all),
     "shows-no-address": but(Pager, push=_push_and_tell),
     "says-what-became-of-it": but(Pager, push=_push_hoping),

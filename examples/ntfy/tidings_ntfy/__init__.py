@@ -63,16 +63,6 @@ class Ntfy(Pushes):
     def __init__(self, context: Context, options: NtfyOptions) -> None:
         self._http, self._clock = context.http, context.clock
         self._options, self._servers = options, [one.rstrip("/") for one in options.servers]
-        self._keys: Mapping[str, bytes] = {}
-
-    def use_keys(self, keys: Mapping[str, bytes]) -> None:
-        """See `Pushes.use_keys`: their ids alone are of use."""
-        self._keys = keys
-
-    @property
-    def public_keys(self) -> Mapping[str, str]:
-        """See `Pushes.public_keys`: a phone subscribes without one."""
-        return dict.fromkeys(self._keys, "")
 
     async def admit(self, wish: Mapping[str, str]) -> Admitted:
         """A topic at one of the servers that the operator named, and nothing else."""

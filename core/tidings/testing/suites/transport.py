@@ -161,6 +161,20 @@ class PushingSuite(TransportSuite):
             return await transport.push(device, None), admitted
 
     @standard
+    async def test_names_each_of_the_installation_s_keys(self) -> None:
+        """Subscriptions are kept under the id of a key: all have something to subscribe with, the active one first."""
+        with self.transport() as (transport, _):
+            if not isinstance(transport, Pushes):
+                fail(f"{self.plugin} is no Pushes. Use StreamingSuite or TransportSuite for it.")
+            ids = ["k2", "k1"]
+            transport.use_keys({one: bytes(range(number, number + 32)) for number, one in enumerate(ids, 1)})
+            named = list(transport.public_keys)
+            require(
+                named == ids,
+                f"`public_keys` names {named} where `use_keys` was given {ids}. Name each, in order.",
+            )
+
+    @standard
     async def test_refuses_what_is_no_subscription(self) -> None:
         """Nothing, and addresses that it must not send to, are refused: who subscribes chooses where requests go."""
         async with self.admitted() as (transport, _, _):
