@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
@@ -22,7 +23,7 @@ from tidings.connectors import Connector, Polls
 from tidings.consent import Consent
 from tidings.contracts import Clock, JobRequest, Strategy
 from tidings.defects import Defect
-from tidings.errors import NotFound, TidingsError
+from tidings.errors import NotFound, TidingsError, Unavailable
 from tidings.event import UserId
 from tidings.fanout import Fanout
 from tidings.health import Health
@@ -76,6 +77,7 @@ class Upkeep:
     monitor: Monitor
     leaving: Leaving
     health: Health
+    _resting: set[asyncio.Task[None]] = dataclasses.field(default_factory=set)
 
     def handle(self, scheduler: Scheduler) -> None:
         """Name the handlers of their jobs."""
@@ -181,6 +183,30 @@ class Upkeep:
         with suppress(NotFound):  # disconnected meanwhile
             if find_connection(sql, job.key, user_id=job.user_id).is_working:
                 self.parking.park(sql, job.key, reason, user_id=job.user_id)
+
+    def rest(self, plugin: str, reason: str) -> None:
+        """Park all connections of a connector that holds up everybody; called in the loop.
+
+        Args:
+            plugin: Its key: `connector/github`. What else a plugin offers can't be parked, and is only named.
+            reason: What it did, for people.
+        """
+        kind, _, platform = plugin.partition("/")
+        if kind == "connector":
+            task = asyncio.get_running_loop().create_task(self._rest(platform, reason))
+            self._resting.add(task)
+            task.add_done_callback(self._resting.discard)
+
+    async def _rest(self, platform: str, reason: str) -> None:
+        def park(sql: Sql) -> None:
+            for connection in list_connections(sql, platform=platform):
+                if connection.is_working:
+                    self.parking.park(sql, connection.id, reason)
+
+        try:
+            await self.writer.run_unit(park)
+        except Unavailable as error:
+            self.health.component(f"connector/{platform}").fails(error)
 
     def _note(self, job: Job, outcome: str, detail: str, started: float) -> None:
         ms = (self.clock.monotonic() - started) * 1000

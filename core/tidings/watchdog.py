@@ -1,7 +1,7 @@
 """Notices that a plugin holds up everybody: by blocking the event loop, or by starting tasks without end.
 
-Code that waits without `await` stops every stream and every webhook of the process. Nothing can be done about it from
-outside but to say whose code it is, in which line.
+Code that waits without `await` stops every stream and every webhook of the process. From outside it can't be broken
+off, only named, with its line, and not called again: a plugin that has held up everybody for some seconds in all rests.
 """
 
 from __future__ import annotations
@@ -10,8 +10,8 @@ import asyncio
 import sys
 import threading
 import time
-from collections import Counter
-from collections.abc import AsyncIterator, Sequence
+from collections import Counter, deque
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Final
 
@@ -24,6 +24,7 @@ from tidings.plugins import LoadedPlugin
 _BLOCKED_SECONDS: Final = 1.0
 _BEAT_SECONDS: Final = 0.2
 _FORGIVEN_SECONDS: Final = 300.0
+_MOST_HELD_SECONDS: Final = 5.0
 _MOST_TASKS: Final = 10_000
 _TASKS_EVERY_SECONDS: Final = 30.0
 
@@ -35,6 +36,8 @@ class Watchdog:
         plugins: Those at work.
         blocked_seconds: How long the loop may stand still.
         most_tasks: How many tasks a plugin may have at a time.
+        most_held_seconds: How long a plugin may block the loop in all, within five minutes.
+        rest: Called in the loop with the key of a plugin that has done so for longer, and why.
     """
 
     def __init__(
@@ -45,12 +48,19 @@ class Watchdog:
         *,
         blocked_seconds: float = _BLOCKED_SECONDS,
         most_tasks: int = _MOST_TASKS,
+        most_held_seconds: float = _MOST_HELD_SECONDS,
+        rest: Callable[[str, str], None] = lambda key, reason: None,
     ) -> None:
         self._blame = Blame(plugins)
         self._health = health
         self._log = log
         self._blocked_seconds = blocked_seconds
         self._most_tasks = most_tasks
+        self._most_held_seconds = most_held_seconds
+        self._rest = rest
+        self._held: dict[
+            str, deque[tuple[float, float]]
+        ] = {}  # when and how long, by plugin; of the thread alone
         self._beat_at = time.monotonic()
         self._stopped = threading.Event()
         self._forgiving: dict[str, asyncio.TimerHandle] = {}
@@ -86,14 +96,30 @@ class Watchdog:
     def _watch(self, loop: asyncio.AbstractEventLoop, thread: int) -> None:
         told_of = 0.0
         while not self._stopped.wait(_BEAT_SECONDS):
-            beat_at = self._beat_at
-            if time.monotonic() - beat_at < self._blocked_seconds or beat_at == told_of:
+            beat_at, now = self._beat_at, time.monotonic()
+            if now - beat_at < self._blocked_seconds:
                 continue
-            told_of = beat_at  # once for each time it stands still
             found = self._blame.at(sys._current_frames().get(thread))
-            if found is not None and not loop.is_closed():
-                plugin, where = found
+            if found is None or loop.is_closed():
+                continue
+            plugin, where = found
+            is_new = beat_at != told_of  # told once for each time it stands still
+            told_of = beat_at
+            if is_new:
                 loop.call_soon_threadsafe(self._tell, plugin, f"It blocks the event loop ({where}).")
+            held = self._has_held(plugin.key, now, now - beat_at if is_new else _BEAT_SECONDS)
+            if held >= self._most_held_seconds:
+                del self._held[plugin.key]
+                signed = self._blame.signed(plugin)
+                reason = f"It blocked the event loop for {held:.0f} seconds in all ({where}; {signed})."
+                loop.call_soon_threadsafe(self._rest, plugin.key, reason)
+
+    def _has_held(self, key: str, now: float, seconds: float) -> float:
+        held = self._held.setdefault(key, deque())
+        held.append((now, seconds))
+        while now - held[0][0] > _FORGIVEN_SECONDS:
+            held.popleft()
+        return sum(each for _, each in held)
 
     def count_tasks(self) -> None:
         """Report plugins that have started more tasks than they may have."""

@@ -351,6 +351,42 @@ async def test_who_blocks_the_loop_is_named_with_the_line(tmp_path: Path) -> Non
         assert health.report()[told["plugin"]]["status"] == "down"
 
 
+async def test_who_blocks_the_loop_for_seconds_in_all_is_not_called_again(tmp_path: Path) -> None:
+    async with live_server(tmp_path, CONFIG) as server:
+        token = await server.add_token(await server.add_user("ann"), "read", "send")
+        headers = {"authorization": f"Bearer {token}"}
+        for address in ("x", "y"):
+            wish = {"platform": "clumsy", "address": address}
+            await server.client.post("/api/connections", json=wish, headers=headers)
+
+        async def shown() -> list[Any]:
+            return (await server.client.get("/api/connections", headers=headers)).json()["connections"]  # type: ignore[no-any-return]
+
+        dog = Watchdog(
+            server.services.loaded.plugins,
+            Health(SystemClock(), _log([])),
+            _log([]),
+            blocked_seconds=0.3,
+            most_held_seconds=1.5,
+            rest=server.services.upkeep.rest,
+        )
+        async with dog.watching():
+            _block(0.8)
+            await asyncio.sleep(0.3)
+            assert {one["state"] for one in await shown()} == {"connected"}
+            _block(1.6)
+            for _ in range(100):
+                await asyncio.sleep(0.02)
+                found = await shown()
+                if {one["state"] for one in found} == {"parked"}:
+                    break
+        assert [one["state"] for one in found] == ["parked", "parked"]
+        assert "It blocked the event loop for 2 seconds in all (" in found[0]["reason"]
+        assert f"{__file__}, line " in found[0]["reason"] and SIGNED in found[0]["reason"]
+        page = (await server.client.get("/api/events", headers=headers)).json()
+        assert len([one for one in page["events"] if one["type"].endswith(".parked")]) == 2
+
+
 async def test_who_starts_tasks_without_end_is_named(tmp_path: Path) -> None:
     lines: list[Any] = []
     async with live_server(tmp_path, CONFIG) as server:

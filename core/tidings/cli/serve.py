@@ -84,7 +84,7 @@ async def _serve(
 ) -> None:
     async with (
         running(settings, loaded, log) as services,
-        Watchdog(loaded.plugins, services.health, log).watching(),
+        Watchdog(loaded.plugins, services.health, log, rest=services.upkeep.rest).watching(),
     ):
         tracing.server(services)
         token = await first_start(services)
