@@ -182,7 +182,10 @@ def test_a_feed_s_new_entry_is_on_the_phone(environment: Environment, tmp_path: 
                 "tidings", "token", "create", "ann", "--scope", "read", "--scope", "send", cwd=tmp_path
             ).split()[0]
             with httpx.Client(
-                base_url=base, headers={"authorization": f"Bearer {token}"}, trust_env=False
+                base_url=base,
+                headers={"authorization": f"Bearer {token}"},
+                trust_env=False,
+                timeout=_PATIENCE_SECONDS,
             ) as client:
                 _follow_and_notify(client, world)
                 _publishes_and_arrives(client, world)
