@@ -3,7 +3,7 @@
 
 import { accountName, portrait } from "./account.js";
 import { api } from "./api.js";
-import { legend, stacked, total } from "./charts.js";
+import { NARROW, legend, stacked, total } from "./charts.js";
 import { make, replace } from "./dom.js";
 import { SHORT, duration, hourName } from "./formats.js";
 import { limits } from "./limits.js";
@@ -26,6 +26,7 @@ export class Activity {
   constructor(root, known) {
     this.#root = root;
     this.#known = known;
+    NARROW.addEventListener("change", () => this.#render());
   }
 
   async open() {
@@ -120,7 +121,7 @@ export class Activity {
     const value = (/** @type {import("./charts.js").Column} */ column) => ACTIVITY.hour(column.name, total(column));
     const rows = columns.filter((column) => total(column));
     const cells = rows.map(({ name, values }) => [name, ...values.map(String)]);
-    const same = make("details", {}, make("summary", {}, ACTIVITY.table), table([ACTIVITY.hourColumn, ...names], cells));
+    const same = make("details", {}, make("summary", {}, ACTIVITY.table), table(ACTIVITY.events, [ACTIVITY.hourColumn, ...names], cells));
     return make("figure", {}, make("figcaption", {}, label), stacked(columns, { label, value }), legend(names), same);
   }
 
@@ -138,7 +139,7 @@ export class Activity {
         half ?? ACTIVITY.beyond,
       ];
     });
-    return table(head, cells);
+    return table(ACTIVITY.late, head, cells);
   }
 
   #budgets() {
@@ -161,10 +162,11 @@ const section = (title, intro, content) =>
   make("section", {}, make("h3", {}, title), !!intro && make("p.hint", {}, intro), content);
 
 /**
+ * @param {string} label what it tells
  * @param {string[]} head
  * @param {(string | {words: string, shade: number})[][]} rows the first cell of each names it
  */
-function table(head, rows) {
+function table(label, head, rows) {
   const cell = (/** @type {string | {words: string, shade: number}} */ one) =>
     typeof one === "string" ? make("td", {}, one) : make("td", { className: `shade-${one.shade}` }, one.words);
   const body = rows.map(([name, ...cells]) =>
@@ -172,7 +174,7 @@ function table(head, rows) {
   );
   const columns = make("tr", {}, ...head.map((words) => make("th", { scope: "col" }, words)));
   const grid = make("table", {}, make("thead", {}, columns), make("tbody", {}, ...body));
-  return make("div.scroll", { tabIndex: 0, role: "region", "aria-label": head[0], "data-key": head[0] }, grid);
+  return make("div.scroll", { tabIndex: 0, role: "region", "aria-label": label, "data-key": label }, grid);
 }
 
 /** In which step the middle one lies. @param {number[]} counts @param {number} all */
