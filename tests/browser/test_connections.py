@@ -110,6 +110,29 @@ async def test_the_list_tells_of_each_account_how_and_why_it_is_watched(place: P
     await expect(page.get_by_role("region", name="What was done lately")).to_contain_text("Asked for news")
 
 
+async def test_a_check_whose_time_has_come_is_due_now(place: Place) -> None:
+    async def be_overdue(route: Route) -> None:
+        answer = await route.fetch()
+        said = await answer.json()
+        for one in said["connections"]:
+            one["next_check_at"] = "2026-01-15T09:30:00Z"
+        await route.fulfill(response=answer, json=said)
+
+    await place.connect("Spotify")
+    await place.page.route("**/api/connections", be_overdue)
+    await place.page.locator("#to-connections").click()
+    await expect(accounts(place.page).locator(".meta")).to_contain_text("next now")
+
+
+async def test_the_platforms_signs_stand_at_the_top_of_their_cards(place: Place) -> None:
+    await place.page.set_viewport_size({"width": 390, "height": 844})
+    await place.page.locator("#to-connections").click()
+    signs = place.page.locator(".platforms .emblem")
+    await expect(signs.first).to_be_visible()
+    depths = "signs => signs.map((one) => one.offsetTop - one.closest('li').offsetTop)"
+    assert {depth for depth in await signs.evaluate_all(depths) if depth > 24} == set()
+
+
 async def test_what_was_not_agreed_to_is_named_as_missing(place: Place) -> None:
     page = place.page
     await page.goto(f"{place.server.url}/#connections")

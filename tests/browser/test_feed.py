@@ -234,6 +234,16 @@ async def test_the_feed_can_be_filtered_by_platform_and_searched(person: Person,
     await expect(page.locator(".found")).to_be_empty()
 
 
+async def test_what_one_looks_for_fills_its_line_on_a_phone(person: Person, page: Page) -> None:
+    await page.set_viewport_size({"width": 390, "height": 844})
+    await person.say("Buy milk")
+    await expect(cards(page)).to_have_count(1)
+    line = await page.locator("#sieve").bounding_box()
+    choice = await page.locator("#sieve-platform").bounding_box()
+    assert line is not None and choice is not None
+    assert choice["x"] + choice["width"] == pytest.approx(line["x"] + line["width"], abs=1)
+
+
 async def test_keys_go_through_the_feed_and_open_what_they_are_at(
     visitor: Visitor, person: Person, page: Page
 ) -> None:

@@ -3,12 +3,12 @@
 
 import { api, isAway } from "./api.js";
 import { accountName, healButton, needsUser, nowPlaying, portrait, stateChip, watching } from "./account.js";
-import { button, instant, make, outward, replace, section } from "./dom.js";
+import { button, due, instant, make, outward, replace, section } from "./dom.js";
 import { settingsForm } from "./settings.js";
 import { consentStart, webAddress } from "./formats.js";
 import { limits } from "./limits.js";
 import { toast } from "./toasts.js";
-import { ACCOUNT, CONNECTION, CONNECTIONS, SETTINGS, TIME } from "./words.js";
+import { ACCOUNT, CONNECTION, CONNECTIONS, SETTINGS } from "./words.js";
 
 export class Detail {
   #root;
@@ -168,7 +168,7 @@ function facts(one) {
   const rows = [
     one.state === "connected" && [CONNECTION.how, watching(one)],
     [CONNECTION.checked, [instant(one.last_checked_at, CONNECTIONS.notYet)]],
-    [CONNECTION.nextCheck, [instant(one.next_check_at, one.state === "connected" ? TIME.now : CONNECTION.none)]],
+    [CONNECTION.nextCheck, [one.state === "connected" ? due(one.next_check_at) : instant(one.next_check_at, CONNECTION.none)]],
     [CONNECTION.lastNews, [instant(one.last_event_at, CONNECTIONS.noneYet)]],
     [CONNECTION.connected, [instant(one.connected_at)]],
     one.reauthorize_by && [CONNECTION.reauthorizeBy, [instant(one.reauthorize_by)]],

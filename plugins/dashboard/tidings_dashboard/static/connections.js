@@ -4,7 +4,7 @@
 import { api } from "./api.js";
 import { accountName, endsSoon, healButton, needsUser, nowPlaying, portrait, stateChip, watching } from "./account.js";
 import { Detail } from "./connection.js";
-import { breakable, instant, keepTime, make, replace } from "./dom.js";
+import { breakable, due, instant, keepTime, make, replace } from "./dom.js";
 import { followForm, platformCard } from "./platforms.js";
 import { toast } from "./toasts.js";
 import { CONNECTION, CONNECTIONS } from "./words.js";
@@ -198,7 +198,7 @@ export class Connections {
     const link = make("a", { href: `#connections/${one.id}`, "data-key": `open-${one.id}` }, ...breakable(name));
     const times = [
       [CONNECTIONS.checked, instant(one.last_checked_at, CONNECTIONS.notYet)],
-      one.next_check_at && [CONNECTIONS.next, instant(one.next_check_at)],
+      one.next_check_at && [CONNECTIONS.next, due(one.next_check_at)],
       [CONNECTIONS.news, instant(one.last_event_at, CONNECTIONS.noneYet)],
       one.reauthorize_by && [CONNECTIONS.reauthorizeBy, instant(one.reauthorize_by)],
     ].filter(Boolean);

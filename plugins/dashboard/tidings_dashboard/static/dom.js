@@ -78,10 +78,26 @@ export function instant(at, never = TIME.never) {
   return make("time.from-now", { dateTime: date.toISOString(), title: EXACT.format(date) }, fromNow(date));
 }
 
+/** When something is to be done: once its time has come, that is now. @param {string | null} at */
+export function due(at) {
+  const time = instant(at, TIME.now);
+  if (time instanceof HTMLTimeElement) {
+    time.classList.add("due");
+    time.textContent = timeWords(time);
+  }
+  return time;
+}
+
+/** @param {HTMLTimeElement} time */
+function timeWords(time) {
+  const date = new Date(time.dateTime);
+  return time.classList.contains("due") && date.getTime() < Date.now() ? TIME.now : fromNow(date);
+}
+
 /** Let the instants in an element follow the clock. @param {Element} root */
 export function keepTime(root) {
   for (const time of root.querySelectorAll("time.from-now")) {
-    const words = fromNow(new Date(/** @type {HTMLTimeElement} */ (time).dateTime));
+    const words = timeWords(/** @type {HTMLTimeElement} */ (time));
     if (time.textContent !== words) time.textContent = words;
   }
 }
