@@ -19,7 +19,10 @@ from urllib.parse import parse_qsl
 
 import httpx
 import pytest
+from anyio import to_thread
+from playwright.async_api import async_playwright, expect
 
+import browsing
 from environments import EXAMPLES, ROOT, Environment
 
 MOST_LINES = 150
@@ -191,6 +194,60 @@ def test_a_feed_s_new_entry_is_on_the_phone(environment: Environment, tmp_path: 
                 _publishes_and_arrives(client, world)
     finally:
         world.close()
+
+
+@pytest.fixture
+def world() -> Iterator[World]:
+    world = World()
+    yield world
+    world.close()
+
+
+@pytest.fixture
+def link(environment: Environment, tmp_path: Path, free_port: int) -> Iterator[str]:
+    """Where somebody signs in to a server that has the example and the dashboard."""
+    (tmp_path / "config.yaml").write_text(
+        f"server: {{port: {free_port}}}\n"
+        "plugins:\n"
+        "  connectors: {rss: {allow_private: true}}\n"
+        "  transports: {sse: {}}\n"
+        "  extras: {dashboard: {}}\n"
+    )
+    with serving(environment, tmp_path):
+        health = f"http://127.0.0.1:{free_port}/api/health"
+        until(lambda: _answers(health), (tmp_path / "log.txt").read_text())
+        said = environment.run("tidings", "user", "add", "ann", cwd=tmp_path)
+        yield next(word for word in said.split() if "/login/" in word)
+
+
+async def test_a_feed_is_followed_on_the_page_and_its_new_entry_is_in_sight_there(
+    world: World, link: str
+) -> None:
+    """Nobody has an account, and the page knows nothing of this connector but what the API says."""
+    expect.set_options(timeout=_PATIENCE_SECONDS * 1000)
+    async with async_playwright() as playwright:
+        browser = await playwright.chromium.launch(
+            executable_path=browsing.chromium_path(), args=browsing.ARGUMENTS
+        )
+        async with browsing.visiting(browser, link.partition("/login/")[0]) as visitor:
+            page = await visitor.open(link)
+            await browsing.is_live(page)
+            await page.locator("#empty").get_by_role("link", name="Follow: Feeds").click()
+            await page.get_by_label("The address of a feed, or of a page that has one").fill(
+                f"{world.url}/feed"
+            )
+            await page.keyboard.press("Enter")
+            await expect(page.get_by_role("heading", name="The blog")).to_be_visible()
+            await to_thread.run_sync(until, lambda: world.leases, "nobody subscribed at the hub")
+            await expect(page.locator(".facts strong")).to_have_text("webhook")
+            await to_thread.run_sync(world.publish, 2)
+            await page.locator("#to-feed").click()
+            card = browsing.cards(page).filter(has_text="Entry 2")
+            await expect(card.get_by_role("link", name="Entry 2")).to_have_attribute(
+                "href", "https://blog.example.org/2"
+            )
+            await expect(browsing.cards(page).filter(has_text="Entry 1")).to_have_count(0)  # was there before
+        await browser.close()
 
 
 def _follow_and_notify(client: httpx.Client, world: World) -> None:
