@@ -47,6 +47,15 @@ class Blame:
             frame = frame.f_back
         return None
 
+    def call(self, frame: FrameType | None, plugin: LoadedPlugin) -> int:
+        """Which call of a plugin's code a thread is in: the same number for as long as that lasts."""
+        first = 0
+        while frame is not None:
+            if self._owner(frame) is plugin:
+                first = id(frame)
+            frame = frame.f_back
+        return first
+
     def signed(self, plugin: LoadedPlugin) -> str:
         """Whose a plugin is, and where to report its defects."""
         report = f", report it at {plugin.bugs}" if plugin.bugs else ""

@@ -201,7 +201,7 @@ class Upkeep:
         def park(sql: Sql) -> None:
             for connection in list_connections(sql, platform=platform):
                 if connection.is_working:
-                    self.parking.park(sql, connection.id, reason)
+                    self.parking.park(sql, connection.id, reason, user_id=connection.user_id)
 
         try:
             await self.writer.run_unit(park)

@@ -58,9 +58,9 @@ class Watchdog:
         self._most_tasks = most_tasks
         self._most_held_seconds = most_held_seconds
         self._rest = rest
-        self._held: dict[
-            str, deque[tuple[float, float]]
-        ] = {}  # when and how long, by plugin; of the thread alone
+        # Of the thread alone: when and how long, by plugin; and the call under way, and at how many beats it was.
+        self._held: dict[str, deque[tuple[float, float]]] = {}
+        self._call, self._beats = (0.0, 0), 0
         self._beat_at = time.monotonic()
         self._stopped = threading.Event()
         self._forgiving: dict[str, asyncio.TimerHandle] = {}
@@ -97,26 +97,35 @@ class Watchdog:
         told_of = 0.0
         while not self._stopped.wait(_BEAT_SECONDS):
             beat_at, now = self._beat_at, time.monotonic()
-            if now - beat_at < self._blocked_seconds:
+            if now - beat_at < 2 * _BEAT_SECONDS:
                 continue
-            found = self._blame.at(sys._current_frames().get(thread))
+            frame = sys._current_frames().get(thread)
+            found = self._blame.at(frame)
             if found is None or loop.is_closed():
                 continue
             plugin, where = found
-            is_new = beat_at != told_of  # told once for each time it stands still
-            told_of = beat_at
-            if is_new:
+            if beat_at != told_of and now - beat_at >= self._blocked_seconds:
+                told_of = beat_at  # once for each time it stands still
                 loop.call_soon_threadsafe(self._tell, plugin, f"It blocks the event loop ({where}).")
-            held = self._has_held(plugin.key, now, now - beat_at if is_new else _BEAT_SECONDS)
+            held = self._has_held(plugin.key, (beat_at, self._blame.call(frame, plugin)), now)
             if held >= self._most_held_seconds:
                 del self._held[plugin.key]
                 signed = self._blame.signed(plugin)
                 reason = f"It blocked the event loop for {held:.0f} seconds in all ({where}; {signed})."
                 loop.call_soon_threadsafe(self._rest, plugin.key, reason)
 
-    def _has_held(self, key: str, now: float, seconds: float) -> float:
+    def _has_held(self, key: str, call: tuple[float, int], now: float) -> float:
+        """How long a plugin has blocked the loop of late, as far as one and the same call was seen at each beat.
+
+        Where the machine stands still, or has too much to do, this thread is late too and counts next to nothing.
+        """
+        self._beats = self._beats + 1 if call == self._call else 1
+        self._call = call
+        blocked = self._beats * _BEAT_SECONDS
+        if blocked < self._blocked_seconds:
+            return 0.0
         held = self._held.setdefault(key, deque())
-        held.append((now, seconds))
+        held.append((now, blocked if blocked - _BEAT_SECONDS < self._blocked_seconds else _BEAT_SECONDS))
         while now - held[0][0] > _FORGIVEN_SECONDS:
             held.popleft()
         return sum(each for _, each in held)
