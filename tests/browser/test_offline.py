@@ -171,7 +171,8 @@ async def test_the_last_news_is_fetched_now_and_then_while_no_page_is_open(
 async def test_sync_now_without_a_server_is_done_later_though_the_page_is_closed(
     browser: Browser, tmp_path: Path
 ) -> None:
-    config = browsing.CONFIG.replace("{{github: {{}}}}", "{{github: {{}}, spotify: {{}}}}")
+    # Discord is asked every four hours; Spotify, sooner while one watches.
+    config = browsing.CONFIG.replace("{{github: {{}}}}", "{{github: {{}}, discord: {{}}}}")
     config = config.replace("dashboard: {{}}", "dashboard: {{}}, sandbox: {{lively: false}}")
     with browsing.serving(tmp_path, config) as server:
         person = await to_thread.run_sync(server.add_person)
@@ -179,7 +180,7 @@ async def test_sync_now_without_a_server_is_done_later_though_the_page_is_closed
             visitor.foresee(AWAY)
             page = await visitor.sign_in(person)
             await is_controlled(page)
-            await page.locator("#empty").get_by_role("link", name="Connect Spotify").click()
+            await page.locator("#empty").get_by_role("link", name="Connect Discord").click()
             await page.locator("input[name=person]").first.check()
             await page.get_by_role("button", name="Accept").click()
             await expect(page.locator(".facts strong")).to_have_text("polling")
