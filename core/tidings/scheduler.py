@@ -243,6 +243,7 @@ class Scheduler:
         if room.total <= 0:
             self._is_more = True
             return
+        before = self.running
         with anyio.CancelScope(shield=True):  # what is claimed must be known, to be given back
             try:
                 claimed = await self._writer.run_unit(partial(self._claim, room), isolated=False)
@@ -250,6 +251,8 @@ class Scheduler:
                 self._look_at = now + min(self._longest_rest, round(_LONGEST_REST_SECONDS * 1e6))
                 return
         self._is_more = claimed.is_more
+        if self._is_more and before - self.running:  # beside the claim, which may not have seen that it ended
+            self._look_at = now
         self._due_at = min(self._due_at, claimed.next_at)
         if not self._running:
             self._extend_at = claimed.at + round(_EXTEND_SECONDS * 1e6)

@@ -11,6 +11,8 @@ from tidings.connections import set_settings
 from tidings.errors import AuthExpired, Unavailable
 from tidings.watching import HOOKS, request
 
+pytestmark = pytest.mark.usefixtures("every_database")
+
 
 async def check_now(watch: Watch) -> None:
     """Run the job `hooks` once."""

@@ -14,6 +14,7 @@ from tidings.schema import jobs
 from tidings.watching import HOOKS, request
 from tidings_strategies.polling import Polling
 
+pytestmark = pytest.mark.usefixtures("every_database")
 MINUTE = 60.0
 
 

@@ -14,6 +14,7 @@ from tidings.jobs import Job
 from tidings.recovery import compare
 from tidings.watching import RECOVER, request
 
+pytestmark = pytest.mark.usefixtures("every_database")
 MINUTE = 60.0
 
 
