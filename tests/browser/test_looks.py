@@ -130,10 +130,11 @@ async def test_every_control_has_a_name_and_room_for_a_finger(busy: Page) -> Non
 
 
 async def _can_be_used(controls: Locator, *, at_least: int) -> None:
-    found = await controls.all()
-    assert len(found) >= at_least
-    for control in found:
-        await expect(control).to_have_accessible_name(re.compile(r"\w"))
+    place = 0
+    while place < await controls.count():  # what was news is read meanwhile, and needs fewer
+        await expect(controls.nth(place)).to_have_accessible_name(re.compile(r"\w"))
+        place += 1
+    assert place >= at_least
     buttons = controls.and_(controls.page.get_by_role("button"))
     heights = await buttons.evaluate_all("found => found.map((one) => one.offsetHeight)")
     assert min(heights) >= 24
