@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import anyio
@@ -99,7 +100,7 @@ async def test_the_list_tells_of_each_account_how_and_why_it_is_watched(place: P
     await expect(accounts(page)).to_have_count(2)
     spotify = accounts(page).filter(has_text="Ottilie Otterbourne")
     await expect(spotify.locator(".chip")).to_have_text("Connected")
-    await expect(spotify.locator(".watching")).to_contain_text("Watched by polling since")
+    await expect(spotify.locator(".watching")).to_contain_text("Watched by polling, chosen just now")
     await expect(spotify.locator(".watching")).to_contain_text("Spotify sends no webhooks")
     for words in ("Checked just now", "next in", "last news none yet", "reauthorise by"):
         await expect(spotify.locator(".meta")).to_contain_text(words)
@@ -331,6 +332,27 @@ async def test_a_platform_is_set_up_in_one_click(browser: Browser, tmp_path: Pat
             await expect(page).to_have_url(f"{place.server.url}/#connections")
             await expect(page.get_by_role("link", name="Connect GitHub")).to_be_visible()
             await expect(page.get_by_role("link", name="Set GitHub up anew")).to_be_visible()
+
+
+async def test_how_it_is_watched_and_how_long_that_took_reads_as_people_say_it(place: Place) -> None:
+    page = place.page
+    await place.connect("Spotify")
+    await place.watched_by("polling")
+
+    async def long_ago(route: Route) -> None:
+        answer = await route.fetch()
+        one = await answer.json()
+        one["strategy_since"] = (datetime.now(UTC) - timedelta(hours=25)).isoformat()
+        attempt = one["attempts"][0]
+        one["attempts"] = [attempt | {"ms": 28_340.2}, attempt | {"ms": 12.7}]
+        await route.fulfill(response=answer, body=json.dumps(one))
+
+    await page.route("**/api/connections/*", long_ago)
+    await page.reload()
+    await expect(page.locator("#view-connections")).to_contain_text("Watched by polling, chosen 25 h ago.")
+    await expect(page.locator("#view-connections table").last).to_contain_text("in 28 s")
+    await expect(page.locator("#view-connections table").last).to_contain_text("in 13 ms")
+    await page.unroute_all(behavior="wait")
 
 
 async def test_names_from_a_platform_are_words_and_never_markup_or_addresses(place: Place) -> None:

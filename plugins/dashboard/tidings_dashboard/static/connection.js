@@ -5,7 +5,7 @@ import { api, isAway } from "./api.js";
 import { accountName, healButton, needsUser, nowPlaying, portrait, stateChip, watching } from "./account.js";
 import { button, due, instant, make, outward, replace, section } from "./dom.js";
 import { settingsForm } from "./settings.js";
-import { consentStart, webAddress } from "./formats.js";
+import { consentStart, duration, webAddress } from "./formats.js";
 import { limits } from "./limits.js";
 import { toast } from "./toasts.js";
 import { ACCOUNT, CONNECTION, CONNECTIONS, SETTINGS } from "./words.js";
@@ -221,13 +221,16 @@ const registrations = (rows) =>
     ]),
   );
 
+/** How long it took. @param {number} ms */
+const taken = (ms) => (ms < 1000 ? CONNECTION.milliseconds(Math.round(ms)) : duration(ms));
+
 /** @param {any[]} rows */
 function attempts(rows) {
   if (!rows.length) return make("p.hint", {}, CONNECTION.nothingYet);
   const cells = rows.map((row) => [
     [instant(row.at)],
     [CONNECTION.kinds[row.kind] ?? row.kind],
-    [CONNECTION.attempted(row.outcome, row.ms), trouble(row.detail)],
+    [CONNECTION.attempted(row.outcome, taken(row.ms)), trouble(row.detail)],
   ]);
   return table(CONNECTION.attempts, CONNECTION.attemptColumns, cells);
 }

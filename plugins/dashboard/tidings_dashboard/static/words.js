@@ -153,7 +153,7 @@ export const ACCOUNT = {
   unwatched: "It is not watched now.",
   soon: "It will be watched in a moment.",
   watchedBy: "Watched by ",
-  since: " since ",
+  since: ", chosen ",
   playing: "Now playing: ",
   again: "Connect again",
   attention: (/** @type {string} */ platform, /** @type {string} */ name) => `${platform}: ${name} must be connected again`,
@@ -223,7 +223,8 @@ export const CONNECTION = {
   hookStates: { wanted: "being made", active: "active", failed: "failed", removing: "being removed" },
   attempts: "What was done lately",
   attemptColumns: ["When", "What", "How it went"],
-  attempted: (/** @type {string} */ outcome, /** @type {number} */ ms) => `${outcome} in ${ms} ms`,
+  attempted: (/** @type {string} */ outcome, /** @type {string} */ time) => `${outcome} in ${time}`,
+  milliseconds: (/** @type {number} */ ms) => `${ms} ms`,
   nothingYet: "Nothing yet.",
   /** @type {Record<string, string>} */
   kinds: {
