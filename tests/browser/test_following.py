@@ -10,6 +10,7 @@ from playwright.async_api import Browser, expect
 
 from browsing import cards, overflow
 from places import Place, placed
+from tidings.accounts import resolve_user
 from tidings.connectors import Follows
 from tidings.context import Context
 from tidings.contracts import Account, Api, Asked, Connector, Http, Polled, Polls
@@ -163,6 +164,9 @@ async def test_what_can_t_be_followed_is_said_beside_the_form_and_what_was_typed
         await expect(form.get_by_role("textbox")).to_have_value(typed)
     await hears_of_news(place)
     await expect(form.get_by_role("textbox")).to_have_value(f"{address}/fountain")
+    await form.get_by_role("textbox").focus()
+    await is_told_news(place)
+    await expect(form.get_by_role("textbox")).to_be_focused()
     for width in (320, 390, 1024):
         await page.set_viewport_size({"width": width, "height": 800})
         assert await overflow(page) <= 0
@@ -175,4 +179,20 @@ async def hears_of_news(place: Place) -> None:
     await place.page.locator("#compose-open").click()
     await place.page.get_by_label("Title").fill("news")
     await place.page.keyboard.press("Enter")
+    await expect(before).to_have_count(0)
+
+
+async def is_told_news(place: Place) -> None:
+    """The same while one is in the middle of something else."""
+    me = await (await place.page.request.get(f"{place.server.url}/api/me")).json()
+    services = place.server.services
+    user = await services.database.read(lambda sql: resolve_user(sql, me["user"]["name"]))
+    token = await place.server.add_token(user, "send")
+    before = place.page.locator("ul.platforms.before")
+    await place.page.locator("ul.platforms").evaluate("list => list.classList.add('before')")
+    headers = {"authorization": f"Bearer {token}"}
+    answer = await place.server.client.post(
+        "/api/sse/send", json={"message": {"title": "news"}}, headers=headers
+    )
+    assert answer.status_code < 300
     await expect(before).to_have_count(0)

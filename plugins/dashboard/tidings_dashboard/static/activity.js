@@ -68,15 +68,14 @@ export class Activity {
     if (!this.#isOpen) return;
     const found = this.#found;
     const isCut = found && Date.parse(found.since) > Date.now() - (this.#hours - 1) * HOUR_MS;
-    replace(
-      this.#root,
+    replace(this.#root, () => [
       make("div.head", {}, make("h2", {}, ACTIVITY.heading), this.#spans()),
       this.#problem && make("p.notice", { role: "alert" }, this.#problem),
       isCut && make("p.hint", {}, ACTIVITY.since(SHORT.format(new Date(found.since)))),
       found && section(ACTIVITY.events, "", this.#events(found)),
       found && section(ACTIVITY.late, ACTIVITY.lateIntro, this.#delays(found)),
       section(ACTIVITY.budgets, ACTIVITY.budgetsIntro, this.#budgets()),
-    );
+    ]);
   }
 
   #spans() {

@@ -215,10 +215,10 @@ function showConnections() {
   feed.rename();
   const ways = connectButtons(connections.platforms);
   part("empty-connect").hidden = !ways.length;
-  replace(part("empty-platforms"), ...ways);
+  replace(part("empty-platforms"), () => ways);
   const asking = attention(connections.connections, (id) => connections.platform(id));
   part("asking").textContent = asking.length ? String(asking.length) : "";
-  replace(part("attention"), ...asking);
+  replace(part("attention"), () => asking);
   part("attention").hidden = !asking.length;
   connections.settle(feed);
   showNotices(part("banner"), connections.notices);

@@ -59,7 +59,7 @@ export class Detail {
     }
     this.#dialog.close();
     const words = status === 404 ? CONNECTION.gone : problem;
-    replace(this.#root, back(), make("p.notice", { role: "alert" }, words));
+    replace(this.#root, () => [back(), make("p.notice", { role: "alert" }, words)]);
   }
 
   /** @param {any} one */
@@ -69,8 +69,7 @@ export class Detail {
     if (!this.#form && Object.keys(schema.properties ?? {}).length) {
       this.#form = settingsForm(schema, one.settings, (settings) => this.#save(settings));
     }
-    replace(
-      this.#root,
+    replace(this.#root, () => [
       back(),
       this.#head(one, platform),
       one.state !== "connected" && make("p.notice", {}, one.reason || ACCOUNT.unwatched),
@@ -83,7 +82,7 @@ export class Detail {
       this.#form && section(CONNECTION.watched, this.#form),
       one.registrations.length > 0 && section(CONNECTION.webhooks, registrations(one.registrations)),
       section(CONNECTION.attempts, attempts(one.attempts)),
-    );
+    ]);
   }
 
   /** @param {any} one @param {any} platform */

@@ -164,16 +164,18 @@ export class Connections {
   }
 
   #showList() {
+    replace(this.#parts.list, () => this.#list());
+  }
+
+  #list() {
     const mine = this.connections;
     const cards = make("ul.platforms", {}, ...this.platforms.map((one) => platformCard(one, this.#form(one))));
     const heading = (/** @type {string} */ words) => make("h2", {}, words);
     const others = [heading(mine.length ? CONNECTIONS.more : CONNECTIONS.first), cards];
     if (!this.platforms.length) others[1] = make("p.hint", {}, CONNECTIONS.none);
-    if (!mine.length) {
-      return replace(this.#parts.list, others[0], make("p.intro", {}, CONNECTIONS.intro), others[1]);
-    }
+    if (!mine.length) return [others[0], make("p.intro", {}, CONNECTIONS.intro), others[1]];
     const rows = make("ul.connections", {}, ...mine.map((one) => this.#row(one)));
-    replace(this.#parts.list, heading(CONNECTIONS.yours), rows, ...others);
+    return [heading(CONNECTIONS.yours), rows, ...others];
   }
 
   /** The form by which it is followed, if it is. @param {Platform} platform */

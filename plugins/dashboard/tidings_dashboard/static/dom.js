@@ -105,13 +105,13 @@ export function keepTime(root) {
 /**
  * Put other children in place of an element's own; what had the focus keeps it, known by its `data-key`.
  * @param {HTMLElement} root
- * @param {...Child} children
+ * @param {() => Child[]} build makes the children; those it takes along, such as forms, have lost the focus by then
  */
-export function replace(root, ...children) {
+export function replace(root, build) {
   const active = /** @type {HTMLElement | null} */ (document.activeElement);
   const focused = root.contains(active) ? active : null;
   const key = focused?.dataset.key;
-  root.replaceChildren(.../** @type {(Node | string)[]} */ (children.filter(Boolean)));
+  root.replaceChildren(.../** @type {(Node | string)[]} */ (build().filter(Boolean)));
   if (focused && document.activeElement !== focused) {
     const again = root.contains(focused) ? focused : key && root.querySelector(`[data-key="${CSS.escape(key)}"]`);
     if (again) /** @type {HTMLElement} */ (again).focus({ preventScroll: true });

@@ -103,8 +103,7 @@ export class Notifications {
   #render() {
     const others = this.#devices.map((device) => this.#row(device));
     const list = others.length ? make("ul.connections", {}, ...others) : make("p.hint", {}, PUSH.none);
-    replace(
-      this.#root,
+    replace(this.#root, () => [
       make("h2", {}, PUSH.heading),
       make("p.intro", {}, PUSH.intro),
       this.#key.ready ? null : make("p.notice", { role: "alert" }, this.#key.problem),
@@ -112,7 +111,7 @@ export class Notifications {
       this.#own ? null : this.#offer(),
       section(PUSH.devices, list, others.length > 0 && make("p.hint", {}, PUSH.comesBack)),
       this.#form && section(PUSH.rules, this.#form),
-    );
+    ]);
   }
 
   /** What this device lacks, or the button that has news pushed to it. */

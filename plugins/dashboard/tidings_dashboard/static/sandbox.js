@@ -121,11 +121,10 @@ export class Sandbox {
     const shown = JSON.stringify([this.#isOn, this.#problem, emulated, seen, mine]);
     if (shown === this.#shown) return keepTime(this.#root);
     this.#shown = shown;
-    if (!this.#isOn) return replace(this.#root, make("h2", {}, SANDBOX.heading), make("p.hint", {}, SANDBOX.off));
+    if (!this.#isOn) return replace(this.#root, () => [make("h2", {}, SANDBOX.heading), make("p.hint", {}, SANDBOX.off)]);
     const open = emulated.filter(({ id, consents }) => consents.length || this.#mine(id).length);
     const others = this.#known.platforms.filter(({ id }) => emulated.some((one) => one.id === id && !open.includes(one)));
-    replace(
-      this.#root,
+    replace(this.#root, () => [
       make("h2", {}, SANDBOX.heading),
       make("p.intro", {}, SANDBOX.intro, " ", make("a", { href: CONTROL, "data-key": "control" }, SANDBOX.control)),
       this.#problem && make("p.notice", { role: "alert" }, this.#problem),
@@ -133,7 +132,7 @@ export class Sandbox {
       others.length > 0 &&
         section(open.length ? SANDBOX.more : SANDBOX.first, make("p.choices", {}, ...connectButtons(others))),
       open.length > 0 && section(SANDBOX.log, log(seen, platforms)),
-    );
+    ]);
   }
 
   /** The connections there of who is signed in. @param {string} platform */
