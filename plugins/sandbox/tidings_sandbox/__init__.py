@@ -27,10 +27,6 @@ __all__ = ["SandboxExtra", "SandboxOptions", "SandboxPlugin"]
 _KEPT_HAPPENINGS: Final = 10_000
 
 
-def _listed(names: Sequence[str]) -> str:
-    return f"{', '.join(names[:-1])} and {names[-1]}"
-
-
 class SandboxOptions(Options):
     """What stands under `plugins.extras.sandbox`."""
 
@@ -50,9 +46,8 @@ class SandboxExtra(Extra):
     """Serves the emulators under `/sandbox/`, and the control page at `/sandbox`."""
 
     notice = (
-        f"The sandbox is on: {_listed([kind.title for kind in EMULATORS])} are emulated here unless they have a "
-        "client_id, and their people and events are invented. Take the line `sandbox:` out of config.yaml to turn "
-        "it off."
+        "The sandbox is on: a platform without a client_id is emulated here, with invented people and events. Take "
+        "the line `sandbox:` out of config.yaml to turn it off."
     )
     notice_url = "/sandbox"
 
