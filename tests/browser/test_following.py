@@ -3,10 +3,11 @@
 import asyncio
 import sys
 from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
-from playwright.async_api import Browser, expect
+from playwright.async_api import Browser, Page, expect
 
 from browsing import cards, overflow
 from places import Place, placed
@@ -172,27 +173,28 @@ async def test_what_can_t_be_followed_is_said_beside_the_form_and_what_was_typed
         assert await overflow(page) <= 0
 
 
+@asynccontextmanager
+async def draws_the_list_anew(page: Page) -> AsyncIterator[None]:
+    before = page.locator("ul.platforms.before")
+    await page.locator("ul.platforms").evaluate("list => list.classList.add('before')")
+    yield
+    await expect(before).to_have_count(0)
+
+
 async def hears_of_news(place: Place) -> None:
     """The list is drawn anew, as it is with any news."""
-    before = place.page.locator("ul.platforms.before")
-    await place.page.locator("ul.platforms").evaluate("list => list.classList.add('before')")
-    await place.page.locator("#compose-open").click()
-    await place.page.get_by_label("Title").fill("news")
-    await place.page.keyboard.press("Enter")
-    await expect(before).to_have_count(0)
+    async with draws_the_list_anew(place.page):
+        await place.page.locator("#compose-open").click()
+        await place.page.get_by_label("Title").fill("news")
+        await place.page.keyboard.press("Enter")
 
 
 async def is_told_news(place: Place) -> None:
     """The same while one is in the middle of something else."""
     me = await (await place.page.request.get(f"{place.server.url}/api/me")).json()
-    services = place.server.services
-    user = await services.database.read(lambda sql: resolve_user(sql, me["user"]["name"]))
-    token = await place.server.add_token(user, "send")
-    before = place.page.locator("ul.platforms.before")
-    await place.page.locator("ul.platforms").evaluate("list => list.classList.add('before')")
-    headers = {"authorization": f"Bearer {token}"}
-    answer = await place.server.client.post(
-        "/api/sse/send", json={"message": {"title": "news"}}, headers=headers
-    )
-    assert answer.status_code < 300
-    await expect(before).to_have_count(0)
+    user = await place.server.services.database.read(lambda sql: resolve_user(sql, me["user"]["name"]))
+    headers = {"authorization": f"Bearer {await place.server.add_token(user, 'send')}"}
+    async with draws_the_list_anew(place.page):
+        message = {"message": {"title": "news"}}
+        answer = await place.server.client.post("/api/sse/send", json=message, headers=headers)
+        assert answer.status_code < 300

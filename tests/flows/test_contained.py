@@ -333,6 +333,12 @@ def _log(lines: list[Any]) -> Any:
     return structlog.wrap_logger(None, processors=[keep])
 
 
+def _dog(server: LiveServer, **options: Any) -> Watchdog:
+    """One that watches a server's plugins by limits of its own, and tells nobody."""
+    health = Health(SystemClock(), _log([]))
+    return Watchdog(server.services.loaded.plugins, health, _log([]), blocked_seconds=0.3, **options)
+
+
 async def test_who_blocks_the_loop_is_named_with_the_line(tmp_path: Path) -> None:
     lines: list[Any] = []
     async with live_server(tmp_path, CONFIG) as server:
@@ -365,15 +371,7 @@ async def test_who_blocks_the_loop_for_seconds_in_all_is_not_called_again(tmp_pa
             ]
             return found
 
-        dog = Watchdog(
-            server.services.loaded.plugins,
-            Health(SystemClock(), _log([])),
-            _log([]),
-            blocked_seconds=0.3,
-            most_held_seconds=1.5,
-            rest=server.services.upkeep.rest,
-        )
-        async with dog.watching():
+        async with _dog(server, most_held_seconds=1.5, rest=server.services.upkeep.rest).watching():
             _block(0.8)
             await asyncio.sleep(0.3)
             assert {one["state"] for one in await shown()} == {"connected"}
@@ -393,14 +391,7 @@ async def test_who_blocks_the_loop_for_seconds_in_all_is_not_called_again(tmp_pa
 async def test_many_calls_one_after_the_other_that_hold_up_the_loop_park_nobody(tmp_path: Path) -> None:
     rested: list[str] = []
     async with live_server(tmp_path, CONFIG) as server:
-        dog = Watchdog(
-            server.services.loaded.plugins,
-            Health(SystemClock(), _log([])),
-            _log([]),
-            blocked_seconds=0.3,
-            most_held_seconds=0.5,
-            rest=lambda key, reason: rested.append(key),
-        )
+        dog = _dog(server, most_held_seconds=0.5, rest=lambda key, reason: rested.append(key))
         loop = asyncio.get_running_loop()
         done = loop.create_future()
         async with dog.watching():
