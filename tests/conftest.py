@@ -6,6 +6,7 @@ import gc
 import itertools
 import random
 import signal
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -81,6 +82,8 @@ def _is_of_clusters(item: pytest.Item) -> bool:
 
 def pytest_configure() -> None:
     canaries.begin()
+    # httpcore looks for it at each step of a request; tidings' own client has the same said once, and so have others.
+    sys.modules.setdefault("sniffio", None)  # type: ignore[arg-type]  # so an import is told that there is none
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         # So a shell starts what runs in its background, and the servers and commands of the tests would inherit it.
         signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -20,6 +20,7 @@ from tidings.accounts import User, add_user
 from tidings.database import Database
 from tidings.engines import open_database
 from tidings.health import Health
+from tidings.testing.blank import write_blank
 from tidings.testing.clock import FakeClock
 from tidings.testing.server import LiveServer, live_server
 from tidings.writer import Writer
@@ -88,13 +89,9 @@ async def placed(folder: Path) -> AsyncIterator[str]:
         async with server.database() as url:
             yield url
         return
-    url = f"sqlite+aiosqlite:///{folder / 'tidings.db'}"
-    database = open_database(url, synchronous="OFF")
-    try:
-        await database.write(schema.metadata.create_all)
-    finally:
-        await database.close()
-    yield url
+    path = folder / "tidings.db"
+    write_blank(path)
+    yield f"sqlite+aiosqlite:///{path}"
 
 
 def with_our_clock(url: str) -> Database:

@@ -20,12 +20,14 @@ from tidings.accounts import User, add_user
 from tidings.api_tokens import add_token
 from tidings.config import load
 from tidings.contracts import Clock, Receives, WebhookRequest
+from tidings.engines import is_missing
 from tidings.logs import SAFE
 from tidings.plugins import load_plugins
 from tidings.registrations import add_registration
 from tidings.runtime import running
 from tidings.server import HttpServer, bind
 from tidings.services import Services
+from tidings.testing.blank import write_blank
 from tidings.testing.clock import FakeClock
 from tidings.testing.listening import listeners, overheard
 from tidings.testing.rest import Rest
@@ -152,6 +154,8 @@ async def live_server(
         wrapper_class=structlog.make_filtering_bound_logger(0),
         cache_logger_on_first_use=True,
     )
+    if is_missing(settings):
+        write_blank(settings.database_path)
     async with running(
         settings, load_plugins(settings), log, clock=clock, synchronous=synchronous
     ) as services:
