@@ -21,13 +21,16 @@ run: .venv/.ok            ## start the server from config.yaml
 	.venv/bin/tidings serve
 
 # Compiled tests are kept, whatever the environment says, and out of the sources' way: else each worker compiles all.
-test test-cluster: export PYTHONDONTWRITEBYTECODE =
-test test-cluster: export PYTHONPYCACHEPREFIX = $(CURDIR)/.venv/pycache
+test test-browser test-cluster: export PYTHONDONTWRITEBYTECODE =
+test test-browser test-cluster: export PYTHONPYCACHEPREFIX = $(CURDIR)/.venv/pycache
 
 # Three at a time on two cores: they wait for servers and browsers that they have started for much of the time. In the
 # order of tests/conftest.py, where long files are first; xdist would begin with those of many tests.
-test: .venv/.ok           ## the test suite
-	$(VPY) -m pytest -q -n 3 --dist loadfile --no-loadscope-reorder
+test: .venv/.ok           ## the test suite, but for what takes a browser
+	$(VPY) -m pytest -q -n 3 --dist loadfile --no-loadscope-reorder --ignore=tests/browser
+
+test-browser: .venv/.ok   ## the pages, in Debian's Chromium
+	$(VPY) -m pytest -q -n 3 --dist loadfile --no-loadscope-reorder tests/browser
 
 test-cluster: .venv/.ok   ## the same suites on PostgreSQL and NATS, and what several nodes do
 	$(VPY) -m pytest -q -n 2 --dist loadfile --cluster
@@ -68,4 +71,4 @@ help:                     ## list these targets
 
 export PY
 FORCE:
-.PHONY: setup run test test-cluster test-plugins test-benchmarks lint soak soak-nodes docs site lock help FORCE
+.PHONY: setup run test test-browser test-cluster test-plugins test-benchmarks lint soak soak-nodes docs site lock help FORCE

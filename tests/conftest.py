@@ -42,7 +42,7 @@ _CLUSTER_PARAMETERS = {"postgresql", "nats"}
 # Files that take long, for what they compute or wait for, in the order of how long. They begin first: the worker that
 # took one last would keep all others waiting for it.
 _LONG = (
-    "tests/browser/", "tests/flows/test_year.py", "tests/flows/test_google_consent.py", "tests/docs/test_examples.py",
+    "tests/flows/test_year.py", "tests/flows/test_google_consent.py", "tests/docs/test_examples.py",
     "tests/properties/", "tests/contracts/test_connectors.py", "tests/flows/",
 )  # fmt: skip
 
