@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator, Iterable
+from pathlib import Path
 
 from tidings import Account, Api, Asked, Connector, Event, Follows, Options, Plugin, Polled, Polls, hookimpl
 
@@ -14,9 +15,11 @@ class ClumsyOptions(Options):
 
     Attributes:
         does: What every poll does.
+        once_there_is: From when on: once there is a file of that name.
     """
 
     does: str = "nothing"
+    once_there_is: str = ""
 
 
 class Clumsy(Follows, Polls):
@@ -27,8 +30,12 @@ class Clumsy(Follows, Polls):
     asks_for = "Anything"
     poll_every_seconds = 1.0
 
-    def __init__(self, does: str) -> None:
-        self._does = does
+    def __init__(self, options: ClumsyOptions) -> None:
+        self._options = options
+
+    @property
+    def _does(self) -> str:
+        return self._options.does if Path(self._options.once_there_is).exists() else "nothing"
 
     async def follow(self, address: str) -> Account:
         return Account(key=address, name=address)
@@ -74,4 +81,4 @@ class ClumsyPlugin(Plugin):
 
     @hookimpl
     def tidings_connectors(self) -> Iterable[Connector]:
-        return [Clumsy(self.options.does)]
+        return [Clumsy(self.options)]

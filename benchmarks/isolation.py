@@ -23,6 +23,7 @@ from harness import FOLDER, Server, report
 from streams import percentiles
 
 _AFTER = re.compile(rb'"id":"github:push:[^"]*:([0-9a-f]{40})"')
+_HARMED_SECONDS = 0.25
 _WAYS = ["raises", "hangs", "breaks", "leaks", "floods", "blocks"]
 
 
@@ -50,8 +51,12 @@ def measure(does: str, *, users: int, accounts: int, per_second: float, seconds:
         folder = Path(name)
         install(folder)
         server = Server(folder)
+        start = folder / "start"
+        options = {"does": does, "once_there_is": str(start)}
         text = server.config.read_text()
-        server.config.write_text(text.replace("connectors: {", f"connectors: {{clumsy: {{does: {does}}}, "))
+        server.config.write_text(
+            text.replace("connectors: {", f"connectors: {{clumsy: {json.dumps(options)}, ")
+        )
         server.add_users(users)
         tokens = server.tokens(users)
         server.start()
@@ -60,6 +65,7 @@ def measure(does: str, *, users: int, accounts: int, per_second: float, seconds:
                 follow(server, tokens[number % users], f"account-{number}")
             requests = [stream_request(token, "sse") for token in tokens]
             webhooks, keys, _ = webhooks_for(users, int(per_second * seconds), seed=5)
+            start.touch()
             latencies, lost = uvloop.run(
                 at_rate([server.port], requests, webhooks, keys, per_second, _AFTER.findall, "sse")
             )
@@ -72,6 +78,7 @@ def measure(does: str, *, users: int, accounts: int, per_second: float, seconds:
         "p50_ms": result["p50_ms"],
         "p99_ms": result["p99_ms"],
         "last_ms": result["last_ms"],
+        "seconds_harmed": round(sum(one > _HARMED_SECONDS for one in latencies) / per_second, 2),
         "lost": lost,
         "rss_mib": rss_kib // 1024,
     }

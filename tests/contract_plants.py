@@ -5,6 +5,7 @@ What a hook returns is looked up in `PLANTED`, so that a test can put something 
 
 from __future__ import annotations
 
+import asyncio
 import hmac
 import json
 from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping, Sequence
@@ -164,6 +165,33 @@ class Bell(Connector, Receives, Connects, Polls, Registers):
 
     async def unregister(self, api: Api, upstream: Upstream) -> None:
         self.remote.hooks.pop(upstream.id, None)
+
+
+class Waiting(Bell):
+    """Waits without `await`: in each poll, when it parses, or in a thread, as it may.
+
+    Args:
+        how: How it waits.
+        where: In which of its methods.
+    """
+
+    def __init__(self, secret: str, how: Callable[[], object], where: str) -> None:
+        super().__init__(secret)
+        self._how = how
+        self._where = where
+
+    def parse(self, request: WebhookRequest) -> Parsed:
+        if self._where == "parse":
+            self._how()
+        return super().parse(request)
+
+    async def poll(self, api: Api, asked: Asked) -> AsyncIterator[Polled]:
+        if self._where == "poll":
+            self._how()
+        if self._where == "thread":
+            await asyncio.to_thread(self._how)
+        async for piece in super().poll(api, asked):
+            yield piece
 
 
 def _json(value: Any) -> bytes:

@@ -105,6 +105,9 @@ class Syncing:
         tell: Passes a notice to who watches.
         budgets: Says what a call costs of an account's share.
         random: For jitter.
+
+    Attributes:
+        halted: Platforms whose connectors must not be called now, for they block the event loop.
     """
 
     def __init__(
@@ -119,6 +122,7 @@ class Syncing:
         budgets: Budgets,
         random: Random | None = None,
     ) -> None:
+        self.halted: set[str] = set()
         self.platforms = platforms
         self.journal = journal
         self.writer = writer
@@ -304,9 +308,11 @@ class _Poll:
         """Ask, commit piece by piece, and end the job together with the last piece."""
         waiting: Polled | None = None
         try:
+            self._go_on()
             polling = self._polls.poll(self._to.platforms.api(self._connection), self._asked)
             async for piece in pieces_of(polling):
                 polled = checked(piece)
+                self._go_on()
                 if polled.addresses is not None:
                     save = partial(replace_addresses, connection=self._connection, addresses=polled.addresses)
                     await self._to.writer.run_unit(save)
@@ -332,6 +338,11 @@ class _Poll:
             ended = Ended(is_committed=True)
         await self._account(waiting)
         return ended
+
+    def _go_on(self) -> None:
+        if self._connection.platform in self._to.halted:
+            name = self._connector.display_name
+            raise Unavailable(f"The connector for {name} blocks the event loop, and is not called for now.")
 
     def _is_nothing(self, polled: Polled) -> bool:
         return not _has_news(polled) and polled.checkpoint == self._asked.checkpoint

@@ -184,6 +184,16 @@ class Upkeep:
             if find_connection(sql, job.key, user_id=job.user_id).is_working:
                 self.parking.park(sql, job.key, reason, user_id=job.user_id)
 
+    def halt(self, plugin: str) -> None:
+        """Don't let polls of a connector begin, nor go on, until `rest` has parked its connections; from any thread.
+
+        Args:
+            plugin: Its key, as for `rest`.
+        """
+        kind, _, platform = plugin.partition("/")
+        if kind == "connector":
+            self.syncing.halted.add(platform)
+
     def rest(self, plugin: str, reason: str) -> None:
         """Park all connections of a connector that holds up everybody; called in the loop.
 
@@ -207,6 +217,8 @@ class Upkeep:
             await self.writer.run_unit(park)
         except Unavailable as error:
             self.health.component(f"connector/{platform}").fails(error)
+        finally:
+            self.syncing.halted.discard(platform)
 
     def _note(self, job: Job, outcome: str, detail: str, started: float) -> None:
         ms = (self.clock.monotonic() - started) * 1000

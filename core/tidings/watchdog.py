@@ -24,7 +24,7 @@ from tidings.plugins import LoadedPlugin
 _BLOCKED_SECONDS: Final = 1.0
 _BEAT_SECONDS: Final = 0.2
 _FORGIVEN_SECONDS: Final = 300.0
-_MOST_HELD_SECONDS: Final = 5.0
+_MOST_HELD_SECONDS: Final = 3.0
 _MOST_TASKS: Final = 10_000
 _TASKS_EVERY_SECONDS: Final = 30.0
 
@@ -37,7 +37,9 @@ class Watchdog:
         blocked_seconds: How long the loop may stand still.
         most_tasks: How many tasks a plugin may have at a time.
         most_held_seconds: How long a plugin may block the loop in all, within five minutes.
-        rest: Called in the loop with the key of a plugin that has done so for longer, and why.
+        halt: Called at once, in the watchdog's thread, with the key of a plugin that has done so for longer: much that
+            was begun may follow before the loop gets round to anything else.
+        rest: Called in the loop after that, with the key and why.
     """
 
     def __init__(
@@ -49,6 +51,7 @@ class Watchdog:
         blocked_seconds: float = _BLOCKED_SECONDS,
         most_tasks: int = _MOST_TASKS,
         most_held_seconds: float = _MOST_HELD_SECONDS,
+        halt: Callable[[str], None] = lambda key: None,
         rest: Callable[[str, str], None] = lambda key, reason: None,
     ) -> None:
         self._blame = Blame(plugins)
@@ -57,6 +60,7 @@ class Watchdog:
         self._blocked_seconds = blocked_seconds
         self._most_tasks = most_tasks
         self._most_held_seconds = most_held_seconds
+        self._halt = halt
         self._rest = rest
         # Of the thread alone: when and how long, by plugin; and the call under way, and at how many beats it was.
         self._held: dict[str, deque[tuple[float, float]]] = {}
@@ -110,6 +114,7 @@ class Watchdog:
             held = self._has_held(plugin.key, (beat_at, self._blame.call(frame, plugin)), now)
             if held >= self._most_held_seconds:
                 del self._held[plugin.key]
+                self._halt(plugin.key)
                 signed = self._blame.signed(plugin)
                 reason = f"It blocked the event loop for {held:.0f} seconds in all ({where}; {signed})."
                 loop.call_soon_threadsafe(self._rest, plugin.key, reason)

@@ -420,3 +420,48 @@ async def test_who_starts_tasks_without_end_is_named(tmp_path: Path) -> None:
         await asyncio.wait(tasks)
         told = [one["reason"] for one in lines if one["event"] == "plugin_holds_up"]
         assert any("tasks at a time" in one and "acme 1.2" in one for one in told)
+
+
+async def test_from_then_on_no_poll_of_it_begins_though_nothing_is_parked_yet(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock, asked = FakeClock(), 0
+
+    def count() -> Polled:
+        nonlocal asked
+        asked += 1
+        return Polled(checkpoint={"at": asked})
+
+    monkeypatch.setattr(Clumsy, "polls", staticmethod(count))
+    async with live_server(tmp_path, CONFIG, clock=clock) as server:
+        token = await server.add_token(await server.add_user("ann"), "read", "send")
+        headers = {"authorization": f"Bearer {token}"}
+        wish = {"platform": "clumsy", "address": "x"}
+        made = await server.client.post("/api/connections", json=wish, headers=headers)
+        path = f"/api/connections/{made.json()['id']}"
+        await clock.advance(60)
+        assert asked == 1
+        upkeep = server.services.upkeep
+        await asyncio.to_thread(upkeep.halt, "connector/clumsy")
+        for _ in range(3):
+            assert (await server.client.post(f"{path}/sync", headers=headers)).status_code == 202
+            await clock.advance(600)
+        assert asked == 1
+        attempts = (await server.client.get(path, headers=headers)).json()["attempts"]
+        assert attempts[0]["detail"].startswith("The connector for Clumsy blocks the event loop")
+        upkeep.rest("connector/clumsy", "It blocked everybody.")
+        await clock.advance(1)
+        assert (await server.client.get(path, headers=headers)).json()["state"] == "parked"
+        # Whose click asks for it, it is tried for once more.
+        assert (await server.client.post(f"{path}/sync", headers=headers)).status_code == 202
+        await clock.advance(60)
+        assert asked == 2
+
+
+async def test_who_blocks_too_long_is_halted_before_the_loop_goes_on(tmp_path: Path) -> None:
+    async with live_server(tmp_path, CONFIG) as server:
+        halted: list[str] = []
+        async with _dog(server, most_held_seconds=0.5, halt=halted.append).watching():
+            await asyncio.sleep(0)
+            _block(1.5)
+            assert set(halted) == {"connector/clumsy"}

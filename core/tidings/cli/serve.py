@@ -84,7 +84,7 @@ async def _serve(
 ) -> None:
     async with (
         running(settings, loaded, log) as services,
-        Watchdog(loaded.plugins, services.health, log, rest=services.upkeep.rest).watching(),
+        _watchdog(services, log).watching(),
     ):
         tracing.server(services)
         token = await first_start(services)
@@ -98,6 +98,11 @@ async def _serve(
 
         await HttpServer(services, started=started).serve([listening])
     log.info("stopped")
+
+
+def _watchdog(services: Services, log: FilteringBoundLogger) -> Watchdog:
+    upkeep = services.upkeep
+    return Watchdog(services.loaded.plugins, services.health, log, halt=upkeep.halt, rest=upkeep.rest)
 
 
 async def _welcome(services: Services, token: str | None, invocation: str) -> str:

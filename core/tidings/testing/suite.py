@@ -19,6 +19,7 @@ import functools
 import inspect
 import unittest
 from collections.abc import Callable, Coroutine, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any, ClassVar, Final, NamedTuple, NoReturn, TypeVar
 
 from tidings.testing.quality import FILE, exemptions
@@ -124,6 +125,11 @@ class Suite:
         """The plugin's exemptions, as its `quality.yaml` has them."""
         return exemptions(cls.plugin)
 
+    @contextmanager
+    def attended(self) -> Iterator[None]:
+        """Look, while a standard test runs, after what no test may see; of plugins, that they don't block the loop."""
+        yield
+
     def judge(self, check: Check) -> None:
         """Run a standard test, and hold its outcome against the exemptions.
 
@@ -135,7 +141,8 @@ class Suite:
         rule = rule_of(check.__name__)
         reason = self.exemptions().get(rule, "")
         try:
-            _run(check, self)
+            with self.attended():
+                _run(check, self)
         except Exception as error:
             if reason:
                 raise unittest.SkipTest(f"exempt: {reason}") from error

@@ -14,6 +14,7 @@ from tidings.configschema import described, undescribed
 from tidings.plugins import collect
 from tidings.surface import MODULES
 from tidings.testing.bench import CONTRACTS, Bench, kind_of, loaded, make_bench, offered
+from tidings.testing.blocking import noticing_blocks
 from tidings.testing.quiet import listening_for_io
 from tidings.testing.suite import Suite, require, standard
 
@@ -37,6 +38,27 @@ class PluginSuite(Suite):
         """What the plugin's hook returns, and the parts that it was given."""
         with offered(self.plugin, self.options) as found:
             yield found
+
+    @contextmanager
+    def attended(self) -> Iterator[None]:
+        """Look, while a standard test runs, whether the plugin blocks the event loop, and everybody with it.
+
+        Raises:
+            Violation: It does; the text says where.
+        """
+        with noticing_blocks() as found:
+            yield
+        if not found:
+            return
+        _, plugin = loaded(self.plugin, self.options)
+        for block in found:
+            place = block.place_in(type(plugin.plugin).__module__)
+            require(
+                place is None,
+                f"It blocks the event loop: it {block.what} ({place}). Nothing else moves in the server meanwhile: "
+                "use `await` and what is asynchronous (`asyncio.sleep`, `Context.http`), or a thread "
+                "(`asyncio.to_thread`).",
+            )
 
     @standard
     def test_arrives_by_its_entry_point(self) -> None:
