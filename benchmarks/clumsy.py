@@ -54,8 +54,12 @@ class Clumsy(Follows, Polls):
         match self._does:
             case "raises":
                 raise ValueError("over its own feet")
-            case "blocks":
+            case "waits":
                 time.sleep(1.5)
+            case "computes":
+                end = time.monotonic() + 1.5
+                while time.monotonic() < end:
+                    pass
             case "leaks":
                 for _ in range(1000):
                     asyncio.create_task(asyncio.sleep(3600))  # noqa: RUF006 - that is the point

@@ -26,6 +26,7 @@ TINY = {
         "1",
         "--does",
         "leaks",
+        "waits",
     ],
     "job": ["--jobs", "50"],
     "live": ["--users", "5", "--per-second", "20", "--seconds", "1"],

@@ -32,6 +32,7 @@ LAYERS = [
         "rhythm",
         "surface",
         "deprecated",
+        "blocking",
     },
     {"event", "addresses", "secret", "yamlfile", "selection", "credentials", "keys", "websocket"},
     {"discretion"},
@@ -43,6 +44,7 @@ LAYERS = [
     {"pushers"},
     {"config"},
     {"plugins", "blame"},
+    {"loopguard"},
     {"advice", "configschema"},
     {
         "database",

@@ -30,6 +30,7 @@ from tidings.defects import MOST_EVENTS
 from tidings.event import Event
 from tidings.health import Health
 from tidings.hooks import Plugin, hookimpl
+from tidings.loopguard import guarding
 from tidings.testing import FakeClock, LiveServer, live_server
 from tidings.watchdog import Watchdog
 
@@ -420,6 +421,32 @@ async def test_who_starts_tasks_without_end_is_named(tmp_path: Path) -> None:
         await asyncio.wait(tasks)
         told = [one["reason"] for one in lines if one["event"] == "plugin_holds_up"]
         assert any("tasks at a time" in one and "acme 1.2" in one for one in told)
+
+
+@pytest.mark.parametrize("where", ["polls", "parses"])
+async def test_what_would_have_everybody_wait_is_refused_with_its_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, where: str
+) -> None:
+    ended: list[bool] = []
+    monkeypatch.setattr(Clumsy, where, staticmethod(lambda: ended.append(time.sleep(0) is None)))
+    async with live_server(tmp_path, CONFIG) as server:
+        with guarding(server.services.loaded.plugins):
+            if where == "parses":
+                assert await _deliver(server, "clumsy") == 500
+            else:
+                token = await server.add_token(await server.add_user("ann"), "read", "send")
+                headers = {"authorization": f"Bearer {token}"}
+                wish = {"platform": "clumsy", "address": "x"}
+                made = await server.client.post("/api/connections", json=wish, headers=headers)
+                path = f"/api/connections/{made.json()['id']}"
+                for _ in range(200):
+                    if (await server.client.get(path, headers=headers)).json()["state"] == "parked":
+                        break
+                    await asyncio.sleep(0.05)
+        said = _reason(server)
+        assert "It waits by time.sleep in the event loop" in said and "asyncio.to_thread" in said
+        assert f"{__file__}, line " in said and SIGNED in said
+        assert ended == []
 
 
 async def test_from_then_on_no_poll_of_it_begins_though_nothing_is_parked_yet(

@@ -17,6 +17,7 @@ from tidings.bootstrap import FIRST_USER, first_start
 from tidings.cli.installation import Installation
 from tidings.cli.output import say, verbatim
 from tidings.config import Settings
+from tidings.loopguard import guarding
 from tidings.plugins import Loaded, load_plugins
 from tidings.runtime import running
 from tidings.server import HttpServer, allow_many_connections, bind, settle_process
@@ -96,7 +97,8 @@ async def _serve(
             with contextlib.suppress(OSError):  # nobody reads it: no reason not to serve
                 say(text)
 
-        await HttpServer(services, started=started).serve([listening])
+        with guarding(services.loaded.plugins):
+            await HttpServer(services, started=started).serve([listening])
     log.info("stopped")
 
 

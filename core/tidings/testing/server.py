@@ -15,6 +15,7 @@ from typing import Any
 
 import httpx
 import structlog
+from structlog.typing import FilteringBoundLogger
 
 from tidings.accounts import User, add_user
 from tidings.api_tokens import add_token
@@ -148,12 +149,7 @@ async def live_server(
     path.write_text(config, encoding="utf-8")
     settings = load(path, environ).listening_on(host="127.0.0.1", port=_free_port())
     logged: list[Mapping[str, Any]] = []
-    log = structlog.wrap_logger(
-        None,
-        processors=[*SAFE, partial(_keep, logged)],
-        wrapper_class=structlog.make_filtering_bound_logger(0),
-        cache_logger_on_first_use=True,
-    )
+    log = _log(logged)
     if is_missing(settings):
         write_blank(settings.database_path)
     async with running(
@@ -191,6 +187,16 @@ def _free_port() -> int:
         free.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         free.bind(("127.0.0.1", 0))
         return int(free.getsockname()[1])
+
+
+def _log(logged: list[Mapping[str, Any]]) -> FilteringBoundLogger:
+    log: FilteringBoundLogger = structlog.wrap_logger(
+        None,
+        processors=[*SAFE, partial(_keep, logged)],
+        wrapper_class=structlog.make_filtering_bound_logger(0),
+        cache_logger_on_first_use=True,
+    )
+    return log
 
 
 def _keep(

@@ -11,6 +11,7 @@ from typing import Any, ClassVar, Final
 
 from tidings import __all__ as names
 from tidings.configschema import described, undescribed
+from tidings.loopguard import INSTEAD
 from tidings.plugins import collect
 from tidings.surface import MODULES
 from tidings.testing.bench import CONTRACTS, Bench, kind_of, loaded, make_bench, offered
@@ -55,9 +56,8 @@ class PluginSuite(Suite):
             place = block.place_in(type(plugin.plugin).__module__)
             require(
                 place is None,
-                f"It blocks the event loop: it {block.what} ({place}). Nothing else moves in the server meanwhile: "
-                "use `await` and what is asynchronous (`asyncio.sleep`, `Context.http`), or a thread "
-                "(`asyncio.to_thread`).",
+                f"It blocks the event loop: it {block.what} ({place}). Nothing else moves in the server meanwhile. "
+                f"{INSTEAD}.",
             )
 
     @standard
