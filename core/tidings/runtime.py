@@ -63,7 +63,8 @@ from tidings.webhooks import Webhooks
 from tidings.wishes import Wishes
 from tidings.writer import Writer
 
-_LOOK_SECONDS = 1.0
+#: How often a server looks for what other processes changed.
+LOOK_SECONDS = 1.0
 _REST_LOOKS = 5  # jobs that other processes ask for are in less of a hurry than rights that they end
 _RETENTION_SECONDS = 3600.0
 _LONGEST_CUT_SECONDS = 6 * 3600.0
@@ -93,7 +94,7 @@ async def running(
     http: Http | None = None,
     random: Random | None = None,
     open_database: Callable[..., Database] = configured,
-    look_seconds: float = _LOOK_SECONDS,
+    look_seconds: float = LOOK_SECONDS,
 ) -> AsyncIterator[Services]:
     """A server's parts, at work, without its HTTP side.
 

@@ -25,7 +25,7 @@ from tidings.engines import is_missing
 from tidings.logs import SAFE
 from tidings.plugins import load_plugins
 from tidings.registrations import add_registration
-from tidings.runtime import running
+from tidings.runtime import LOOK_SECONDS, running
 from tidings.server import HttpServer, bind
 from tidings.services import Services
 from tidings.testing.blank import write_blank
@@ -42,6 +42,9 @@ plugins:
   bus: {local: {}}
   extras: {dashboard: {}}
 """
+
+# Four fifths of a simulated day's work were looks for what nobody had written.
+_LOOK_SECONDS_OF_FAKE_CLOCKS = 30.0
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -138,7 +141,8 @@ async def live_server(
     Args:
         folder: Where `config.yaml`, the database and its keys lie.
         config: The text of `config.yaml`; its `server.port` does not count.
-        clock: All time; the machine's if None. A `FakeClock` moves on only when the server has done what was due.
+        clock: All time; the machine's if None. A `FakeClock` moves on only when the server has done what was due, and
+            what other processes wrote into the database is looked for each 30 of its seconds rather than each one.
         synchronous: SQLite's durability. Tests don't pull the plug, so they need not wait for the disk.
         environ: The variables that the configuration may name.
 
@@ -153,7 +157,12 @@ async def live_server(
     if is_missing(settings):
         write_blank(settings.database_path)
     async with running(
-        settings, load_plugins(settings), log, clock=clock, synchronous=synchronous
+        settings,
+        load_plugins(settings),
+        log,
+        clock=clock,
+        synchronous=synchronous,
+        look_seconds=_LOOK_SECONDS_OF_FAKE_CLOCKS if isinstance(clock, FakeClock) else LOOK_SECONDS,
     ) as services:
         started = asyncio.Event()
         server = HttpServer(services, started=started.set, protocol=overheard())
