@@ -156,13 +156,10 @@ async def live_server(
     log = _log(logged)
     if is_missing(settings):
         write_blank(settings.database_path)
+    plugins = load_plugins(settings)
+    look_seconds = _LOOK_SECONDS_OF_FAKE_CLOCKS if isinstance(clock, FakeClock) else LOOK_SECONDS
     async with running(
-        settings,
-        load_plugins(settings),
-        log,
-        clock=clock,
-        synchronous=synchronous,
-        look_seconds=_LOOK_SECONDS_OF_FAKE_CLOCKS if isinstance(clock, FakeClock) else LOOK_SECONDS,
+        settings, plugins, log, clock=clock, synchronous=synchronous, look_seconds=look_seconds
     ) as services:
         started = asyncio.Event()
         server = HttpServer(services, started=started.set, protocol=overheard())
