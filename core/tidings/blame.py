@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import traceback
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from types import FrameType
 from typing import TYPE_CHECKING
 
@@ -55,6 +55,22 @@ class Blame:
                 first = id(frame)
             frame = frame.f_back
         return first
+
+    def within(self, frame: FrameType | None, others: Collection[str]) -> LoadedPlugin | None:
+        """The plugin whose code a thread is at, or that called what it is at; None if that is one of other packages.
+
+        Args:
+            frame: The innermost.
+            others: Names of packages.
+        """
+        while frame is not None:
+            found = self._owner(frame)
+            if found is not None:
+                return found
+            if str(frame.f_globals.get("__name__", "")).partition(".")[0] in others:
+                return None
+            frame = frame.f_back
+        return None
 
     def signed(self, plugin: LoadedPlugin) -> str:
         """Whose a plugin is, and where to report its defects."""

@@ -7,7 +7,7 @@ import dataclasses
 import os
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext, suppress
 from functools import partial
 from random import Random
 
@@ -95,12 +95,14 @@ async def running(
     random: Random | None = None,
     open_database: Callable[..., Database] = configured,
     look_seconds: float = LOOK_SECONDS,
+    contained: Callable[[Services], AbstractAsyncContextManager[object]] = nullcontext,
 ) -> AsyncIterator[Services]:
     """A server's parts, at work, without its HTTP side.
 
     `synchronous` is SQLite's durability: anything but FULL gives up the promise that a 2xx means on disk. Every
     `look_seconds` SQLite's log is moved into its file, and what other processes changed is looked for. A simulation
     brings its own time, chance, way to the platforms and, to be called as `engines.configured` is, `open_database`.
+    `contained` is entered before plugins are at work.
 
     Raises:
         Conflict: Another server uses the database, or a newer tidings wrote it.
@@ -129,16 +131,12 @@ async def running(
                 random or Random(),  # noqa: S311 - jitter
                 look_seconds,
             )
-            async with _tasks() as group:
+            async with contained(services), _tasks() as group:
                 await _start(services, group, look_seconds)
                 try:
                     yield services
                 finally:
-                    await services.scheduler.stop()
-                    await services.upkeep.stop()
-                    await asyncio.gather(outbound.close(), internet.close())
-                    services.writer.close()
-                    await services.writer.drained()
+                    await _stop(services, outbound, internet)
                     group.cancel_scope.cancel()
         finally:
             await database.close()
@@ -417,6 +415,14 @@ async def _start(services: Services, group: anyio.abc.TaskGroup, look_seconds: f
     if services.pushing is not None:
         await services.pushing.start()
     await services.upkeep.start()
+
+
+async def _stop(services: Services, *clients: Outbound | Internet) -> None:
+    await services.scheduler.stop()
+    await services.upkeep.stop()
+    await asyncio.gather(*[client.close() for client in clients])
+    services.writer.close()
+    await services.writer.drained()
 
 
 async def _checkpoint(services: Services, every_seconds: float) -> None:

@@ -39,6 +39,7 @@ from tidings.defects import checked, pieces_of
 from tidings.errors import AuthExpired, NotFound, Rejected, Unavailable
 from tidings.event import Event, UserId, encode_json
 from tidings.grants import count_accounts
+from tidings.halting import Halts
 from tidings.hints import drop_hints, read_hints
 from tidings.jobs import Ended, Job, LeaseLost, database_now
 from tidings.leases import Ending, end
@@ -107,7 +108,7 @@ class Syncing:
         random: For jitter.
 
     Attributes:
-        halted: Platforms whose connectors must not be called now, for they block the event loop.
+        halts: Which connectors must not be called now.
     """
 
     def __init__(
@@ -122,7 +123,7 @@ class Syncing:
         budgets: Budgets,
         random: Random | None = None,
     ) -> None:
-        self.halted: set[str] = set()
+        self.halts = Halts()
         self.platforms = platforms
         self.journal = journal
         self.writer = writer
@@ -144,6 +145,7 @@ class Syncing:
         Raises:
             AuthExpired, Unavailable, Rejected: As the connector says; what was committed before stays.
         """
+        began = self.halts.now
         try:
             look = await self.writer.database.read(partial(self._look, job.user_id, job.key))
         except NotFound:
@@ -166,7 +168,7 @@ class Syncing:
             hinted=frozenset(look.hinted),
             settings=connection.settings,
         )
-        ended = await _Poll(self, connection, connector, connector, asked, job, cadence).run()
+        ended = await _Poll(self, connection, connector, connector, asked, job, cadence, began).run()
         if look.hinted:  # a crash before this has them looked at once more
             forget = partial(
                 drop_hints,
@@ -291,8 +293,10 @@ class _Poll:
         asked: Asked,
         job: Job,
         cadence_seconds: float,
+        began: int,
     ) -> None:
         self._to = syncing
+        self._go_on = partial(syncing.halts.check, connector, began)
         self._cadence_seconds = cadence_seconds
         self._connection = connection
         self._connector = connector
@@ -338,11 +342,6 @@ class _Poll:
             ended = Ended(is_committed=True)
         await self._account(waiting)
         return ended
-
-    def _go_on(self) -> None:
-        if self._connection.platform in self._to.halted:
-            name = self._connector.display_name
-            raise Unavailable(f"The connector for {name} blocks the event loop, and is not called for now.")
 
     def _is_nothing(self, polled: Polled) -> bool:
         return not _has_news(polled) and polled.checkpoint == self._asked.checkpoint

@@ -192,7 +192,7 @@ class Upkeep:
         """
         kind, _, platform = plugin.partition("/")
         if kind == "connector":
-            self.syncing.halted.add(platform)
+            self.syncing.halts.begin(platform)
 
     def rest(self, plugin: str, reason: str) -> None:
         """Park all connections of a connector that holds up everybody; called in the loop.
@@ -218,7 +218,7 @@ class Upkeep:
         except Unavailable as error:
             self.health.component(f"connector/{platform}").fails(error)
         finally:
-            self.syncing.halted.discard(platform)
+            self.syncing.halts.end(platform)
 
     def _note(self, job: Job, outcome: str, detail: str, started: float) -> None:
         ms = (self.clock.monotonic() - started) * 1000

@@ -1,7 +1,7 @@
 """Notices that a plugin holds up everybody: by blocking the event loop, or by starting tasks without end.
 
-Code that waits without `await` stops every stream and every webhook of the process. From outside it can't be broken
-off, only named, with its line, and not called again: a plugin that has held up everybody for some seconds in all rests.
+Code that computes, or waits without `await`, stops every stream and every webhook of the process. It is named, with its
+line. A plugin that has held up everybody for some seconds in all is broken off, and rests.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from structlog.typing import FilteringBoundLogger
 
 from tidings.blame import Blame
 from tidings.health import Health
+from tidings.interruption import Interruption
 from tidings.plugins import LoadedPlugin
 
 _BLOCKED_SECONDS: Final = 1.0
@@ -55,6 +56,7 @@ class Watchdog:
         rest: Callable[[str, str], None] = lambda key, reason: None,
     ) -> None:
         self._blame = Blame(plugins)
+        self._interruption = Interruption(self._blame)
         self._health = health
         self._log = log
         self._blocked_seconds = blocked_seconds
@@ -62,9 +64,11 @@ class Watchdog:
         self._most_held_seconds = most_held_seconds
         self._halt = halt
         self._rest = rest
-        # Of the thread alone: when and how long, by plugin; and the call under way, and at how many beats it was.
+        # Of the thread alone: when and how long, by plugin; the call under way, and for how long it has been seen; and
+        # the last call that was one too many.
         self._held: dict[str, deque[tuple[float, float]]] = {}
-        self._call, self._beats = (0.0, 0), 0
+        self._call, self._seen_seconds = (0.0, 0), 0.0
+        self._last = (0.0, 0)
         self._beat_at = time.monotonic()
         self._stopped = threading.Event()
         self._forgiving: dict[str, asyncio.TimerHandle] = {}
@@ -79,7 +83,8 @@ class Watchdog:
         self._beat_at = time.monotonic()
         thread.start()
         try:
-            yield
+            with self._interruption.ready():
+                yield
         finally:
             self._stopped.set()
             beating.cancel()
@@ -98,10 +103,12 @@ class Watchdog:
             await asyncio.sleep(_BEAT_SECONDS)
 
     def _watch(self, loop: asyncio.AbstractEventLoop, thread: int) -> None:
-        told_of = 0.0
+        told_of, looked_at = 0.0, time.monotonic()
         while not self._stopped.wait(_BEAT_SECONDS):
             beat_at, now = self._beat_at, time.monotonic()
-            if now - beat_at < 2 * _BEAT_SECONDS:
+            # Where the machine stands still, or has too much to do, this thread is late too.
+            seconds, looked_at = min(now - looked_at, 2 * _BEAT_SECONDS), now
+            if now - beat_at < 1.25 * _BEAT_SECONDS:
                 continue
             frame = sys._current_frames().get(thread)
             found = self._blame.at(frame)
@@ -111,26 +118,27 @@ class Watchdog:
             if beat_at != told_of and now - beat_at >= self._blocked_seconds:
                 told_of = beat_at  # once for each time it stands still
                 loop.call_soon_threadsafe(self._tell, plugin, f"It blocks the event loop ({where}).")
-            held = self._has_held(plugin.key, (beat_at, self._blame.call(frame, plugin)), now)
+            held = self._has_held(plugin.key, (beat_at, self._blame.call(frame, plugin)), now, seconds)
             if held >= self._most_held_seconds:
-                del self._held[plugin.key]
-                self._halt(plugin.key)
-                signed = self._blame.signed(plugin)
-                reason = f"It blocked the event loop for {held:.0f} seconds in all ({where}; {signed})."
-                loop.call_soon_threadsafe(self._rest, plugin.key, reason)
+                reason = f"It blocked the event loop for {held:.0f} seconds in all"
+                if self._last != self._call:
+                    self._last = self._call
+                    self._halt(plugin.key)
+                    told = f"{reason} ({where}; {self._blame.signed(plugin)})."
+                    loop.call_soon_threadsafe(self._rest, plugin.key, told)
+                self._interruption.break_off(thread, plugin.key, reason)
 
-    def _has_held(self, key: str, call: tuple[float, int], now: float) -> float:
-        """How long a plugin has blocked the loop of late, as far as one and the same call was seen at each beat.
+    def _has_held(self, key: str, call: tuple[float, int], now: float, seconds: float) -> float:
+        """How long a plugin has blocked the loop of late, as far as one and the same call was seen time after time.
 
-        Where the machine stands still, or has too much to do, this thread is late too and counts next to nothing.
+        Returns 0 while this call has not done so for long enough to count.
         """
-        self._beats = self._beats + 1 if call == self._call else 1
-        self._call = call
-        blocked = self._beats * _BEAT_SECONDS
-        if blocked < self._blocked_seconds:
+        former = self._seen_seconds if call == self._call else 0.0
+        self._call, self._seen_seconds = call, former + seconds
+        if self._seen_seconds < self._blocked_seconds:
             return 0.0
         held = self._held.setdefault(key, deque())
-        held.append((now, blocked if blocked - _BEAT_SECONDS < self._blocked_seconds else _BEAT_SECONDS))
+        held.append((now, seconds if former >= self._blocked_seconds else self._seen_seconds))
         while now - held[0][0] > _FORGIVEN_SECONDS:
             held.popleft()
         return sum(each for _, each in held)
@@ -152,7 +160,8 @@ class Watchdog:
     def _tell(self, plugin: LoadedPlugin, what: str) -> None:
         reason = f"{what} {self._blame.signed(plugin)}."
         self._log.error("plugin_holds_up", plugin=plugin.key, reason=reason)
-        component = self._health.component(plugin.key)
+        # Not the plugin's own, which its next success brings up again: of many accounts' polls there always is one.
+        component = self._health.component(f"loop/{plugin.key}")
         component.down(reason)
         former = self._forgiving.pop(plugin.key, None)
         if former is not None:

@@ -44,7 +44,7 @@ LAYERS = [
     {"pushers"},
     {"config"},
     {"plugins", "blame"},
-    {"loopguard"},
+    {"loopguard", "interruption", "halting"},
     {"advice", "configschema"},
     {
         "database",

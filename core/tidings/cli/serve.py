@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import socket
+from collections.abc import AsyncIterator
+from functools import partial
 
 import click
 import uvloop
@@ -83,10 +85,7 @@ async def _serve(
     listening: socket.socket,
     invocation: str,
 ) -> None:
-    async with (
-        running(settings, loaded, log) as services,
-        _watchdog(services, log).watching(),
-    ):
+    async with running(settings, loaded, log, contained=partial(_contained, log)) as services:
         tracing.server(services)
         token = await first_start(services)
         text = await _welcome(services, token, invocation)
@@ -97,14 +96,18 @@ async def _serve(
             with contextlib.suppress(OSError):  # nobody reads it: no reason not to serve
                 say(text)
 
-        with guarding(services.loaded.plugins):
-            await HttpServer(services, started=started).serve([listening])
+        await HttpServer(services, started=started).serve([listening])
     log.info("stopped")
 
 
-def _watchdog(services: Services, log: FilteringBoundLogger) -> Watchdog:
-    upkeep = services.upkeep
-    return Watchdog(services.loaded.plugins, services.health, log, halt=upkeep.halt, rest=upkeep.rest)
+@contextlib.asynccontextmanager
+async def _contained(log: FilteringBoundLogger, services: Services) -> AsyncIterator[None]:
+    """What plugins do that would have everybody wait is refused, or else noticed and broken off, meanwhile."""
+    plugins, upkeep = services.loaded.plugins, services.upkeep
+    watchdog = Watchdog(plugins, services.health, log, halt=upkeep.halt, rest=upkeep.rest)
+    async with watchdog.watching():
+        with guarding(plugins):
+            yield
 
 
 async def _welcome(services: Services, token: str | None, invocation: str) -> str:
