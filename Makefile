@@ -20,9 +20,8 @@ setup: .venv/.ok          ## set up .venv: server, tests, benchmarks; and what t
 run: .venv/.ok            ## start the server from config.yaml
 	.venv/bin/tidings serve
 
-# Compiled tests are kept, whatever the environment says, and out of the sources' way: else each worker compiles all.
+# What is compiled is kept, whatever the environment says: else each worker, and each server it starts, compiles all.
 test test-browser test-cluster: export PYTHONDONTWRITEBYTECODE =
-test test-browser test-cluster: export PYTHONPYCACHEPREFIX = $(CURDIR)/.venv/pycache
 
 # Three at a time on two cores: they wait for servers and browsers that they have started for much of the time. In the
 # order of tests/conftest.py, where long files are first; xdist would begin with those of many tests.
