@@ -13,12 +13,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
-from generator.conformance import conformance_page
+from generator.conformance import conformance_page, test_kit_page
 from generator.errors import errors_page
 from generator.events import events_page
 from generator.javascript import javascript_page
 from generator.markdown import table
-from generator.plugins import plugins_page
+from generator.plugins import plugins_page, tools_page
 from generator.publicapi import RELEASED, public_api_page, surface, written
 from generator.routes import described, routes_page
 from generator.settings import all_options, config_page
@@ -74,7 +74,9 @@ def pages() -> dict[Path, str]:
         "events.md": events_page(api),
         "streams.md": streams_page(api),
         "plugins.md": plugins_page(),
+        "tools.md": tools_page(),
         "conformance.md": conformance_page(),
+        "test-kit.md": test_kit_page(),
         "public-api.md": public_api_page(),
         "examples.md": examples_page(),
         "javascript.md": javascript_page(),

@@ -10,13 +10,14 @@ from weakref import ReferenceType
 
 from starlette.types import Message, Scope, Send
 
-# An ASGI extension that our own protocol offers: an `Exchange`.
+#: An ASGI extension that our own protocol offers: an `Exchange`.
 EXCHANGE = "tidings.exchange"
 
-# Another, for answers that go on for long: its `connection` is a weak reference to a `Connection`.
+#: Another, for answers that go on for long: its `connection` is a weak reference to a `Connection`.
 STREAM = "tidings.stream"
 
 _NO_EXTENSIONS: dict[str, Any] = {}
+#: What is waited for.
 T = TypeVar("T")
 
 

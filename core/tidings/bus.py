@@ -67,6 +67,7 @@ class Outage(msgspec.Struct, frozen=True):
     reason: str
 
 
+#: Whatever comes by a bus.
 Arrival = WakeUp | Notice | Glance | Question | Outage
 
 

@@ -16,10 +16,13 @@ import msgspec
 
 from tidings.errors import InvalidCursor
 
+#: A user, by the number that the installation gave them.
 UserId = NewType("UserId", int)
 
+#: The type of messages: what people and programs send by the API.
 MESSAGE_TYPE: Final = "org.tidings.message"
-OWN_PLATFORM: Final = "tidings"  # of messages; every other platform is a connector's
+#: The platform of messages; every other is a connector's.
+OWN_PLATFORM: Final = "tidings"
 
 _CURSOR = re.compile(r"([0-9a-z]{1,32})-(0|[1-9][0-9]{0,18})", re.ASCII)
 
@@ -52,6 +55,7 @@ class Cursor(msgspec.Struct, frozen=True):
         return cls(match[1], int(match[2]))
 
 
+#: Before everything that is kept, in any epoch.
 OLDEST: Final = Cursor("", 0)
 
 

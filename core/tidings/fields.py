@@ -18,8 +18,9 @@ import msgspec
 #: A JSON object with anything in it.
 Object = Mapping[str, Any]
 
-#: Characters of a title or name, and of a text with several lines.
+#: Characters of a title or name.
 TITLE_LENGTH: Final = 200
+#: Characters of a text with several lines.
 TEXT_LENGTH: Final = 2000
 _WORD_LENGTH: Final = 100
 _URL_LENGTH: Final = 2000
@@ -187,4 +188,6 @@ def one_line(value: object, length: int = TITLE_LENGTH) -> str:
         return ""
     if len(value) <= length and value.isprintable():
         return value.strip()
-    return clip(clean(" ".join(value[: 4 * length].split())), length)
+    # Twice, for a control character that goes may have stood between two spaces, or alone at the end of a line.
+    words = clean(" ".join(value[: 4 * length].split())).split()
+    return clip(" ".join(words), length)

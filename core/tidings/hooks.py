@@ -21,9 +21,11 @@ from pydantic import BaseModel, ConfigDict
 from tidings.context import Context
 from tidings.contracts import Bus, Connector, Extra, Strategy, Transport
 
+#: The version of this API; see `Plugin.api_version`.
 API_VERSION = 1
 
 _hookspec = pluggy.HookspecMarker("tidings")
+#: Marks a method of a `Plugin` as one of the hooks below.
 hookimpl = pluggy.HookimplMarker("tidings")
 
 

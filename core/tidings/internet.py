@@ -13,6 +13,7 @@ from collections.abc import Awaitable, Callable, Sequence
 
 from tidings.errors import NotSent
 
+#: An IP address.
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 #: Finds the addresses of a host, by its name and a port.
 Resolve = Callable[[str, int], Awaitable[Sequence[str]]]

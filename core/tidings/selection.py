@@ -34,6 +34,7 @@ class TypeSelection:
         return self._types is None or self._types.fullmatch(type) is not None
 
 
+#: Withholds nothing.
 EVERYTHING = TypeSelection()
 
 

@@ -1,11 +1,13 @@
-"""`conformance.md`: the suites of standard tests, from their docstrings."""
+"""`conformance.md` and `test-kit.md`: the suites of standard tests and what else tests stand on, from docstrings."""
 
 from __future__ import annotations
 
 import inspect
+import sys
 from typing import Final
 
 from generator.markdown import prose, table
+from generator.members import members_of
 
 from tidings import testing
 from tidings.testing import quality
@@ -27,6 +29,20 @@ def conformance_page() -> str:
     suites = [one for one in suites if issubclass(one, Suite) and one is not Suite]
     suites.sort(key=lambda one: (one is not PluginSuite, len(one.__mro__), one.__name__))
     return _INTRODUCTION + "".join(_section(suite) for suite in suites) + f"## quality.yaml\n\n{_quality()}"
+
+
+def test_kit_page() -> str:
+    """`test-kit.md`."""
+    offered = [getattr(testing, name) for name in testing.__all__]
+    tools = [
+        one for one in offered if not (isinstance(one, type) and issubclass(one, Suite) and one is not Suite)
+    ]
+    return (
+        "# Test kit\n\n`tidings.testing` is part of the package. How to use it: [test a plugin](../how-to/"
+        "test-a-plugin.md). The suites of standard tests have a page of their own: [conformance](conformance.md).\n\n"
+        + prose((testing.__doc__ or "").partition("\n")[2])
+        + "".join(members_of(sys.modules[one.__module__], {one.__name__}) for one in tools)
+    )
 
 
 def _section(suite: type[Suite]) -> str:

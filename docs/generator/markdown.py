@@ -28,7 +28,7 @@ def prose(doc: str) -> str:
         elif not line.startswith("    ") or not section:
             section = "" if line else section
             out.append(line)
-        elif section != "Returns" and (found := re.fullmatch(r"    (\w+): (.*)", line)):
+        elif section != "Returns" and (found := re.fullmatch(r"    ([\w.]+): (.*)", line)):
             out.append(f"- `{found[1]}`: {found[2]}")
         else:
             out.append(line.strip() if section == "Returns" else f"  {line.strip()}")

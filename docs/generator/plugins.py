@@ -1,25 +1,38 @@
-"""`plugins.md`: hooks and contracts, from their docstrings."""
+"""`plugins.md` and `tools.md`: hooks, contracts, and what else plugins may use, from their docstrings."""
 
 from __future__ import annotations
 
-import ast
 import inspect
 import re
-from types import ModuleType
 
 from generator.markdown import prose, table
+from generator.members import members_of
 
 from tidings import (
+    asgi,
     bus,
+    commonlog,
+    config,
     connecting,
     connectors,
     context,
     contracts,
+    deliveries,
     devices,
+    durations,
+    event,
+    exchange,
+    fields,
     hooks,
+    internet,
     items,
+    rhythm,
     runtime,
+    secret,
+    selection,
     strategies,
+    websocket,
+    websub,
 )
 from tidings.choices import KINDS
 
@@ -34,19 +47,26 @@ def plugins_page() -> str:
     )
     return (
         "# Plugins\n\nHow to write one: [a plugin of your own](../how-to/write-a-plugin.md). Every public name: "
-        "[public API](public-api.md). The suites that plugins pass: [conformance](conformance.md).\n\n## Hooks\n\n"
+        "[public API](public-api.md). Tools to write one with: [tools](tools.md). The suites that plugins pass: "
+        "[conformance](conformance.md).\n\n## Hooks\n\n"
         + prose(hooks.__doc__ or "").partition("\n")[2].lstrip()
         + f"\n{kinds}\nA plugin's life until the server listens:\n\n"
         + f"```text\n{chain}\n  → listening\n```\n"
-        + _classes(hooks)
+        + members_of(hooks)
+        + "\n## Options\n\nTheir types: [durations, sizes and rates](tools.md#tidings-durations).\n"
+        + members_of(config, {"Section"})
+        + members_of(secret, {"Secret"})
         + f"\n## Context\n\n{(context.__doc__ or '').strip()}\n"
-        + _classes(context)
+        + members_of(context)
         + f"\n## Contracts\n\n{prose((contracts.__doc__ or '').partition(chr(10))[2])}"
-        + _classes(contracts)
+        + members_of(contracts)
         + "".join(
-            f"\n## {title}\n\n{prose(module.__doc__ or '')}{_classes(module)}"
+            f"\n## {title}\n\n{prose(module.__doc__ or '')}{members_of(module)}"
             for title, module in (
                 ("Connectors", connectors),
+                ("Deliveries", deliveries),
+                ("The log of a common address", commonlog),
+                ("Events", event),
                 ("Calling a platform, connecting accounts", connecting),
                 ("Strategies", strategies),
                 ("Buses", bus),
@@ -60,25 +80,11 @@ def plugins_page() -> str:
     )
 
 
-def _classes(module: ModuleType) -> str:
-    parts = []
-    for node in ast.parse(inspect.getsource(module)).body:
-        if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
-            bases = [ast.unparse(base) for base in node.bases]
-            kind = " (protocol)" if "Protocol" in bases else ""
-            parts.append(f"\n### {node.name}{kind}\n\n{prose(ast.get_docstring(node) or '')}")
-            for inner in node.body:
-                public = isinstance(inner, ast.FunctionDef | ast.AsyncFunctionDef) and inner.name[0] != "_"
-                if public and isinstance(inner, ast.FunctionDef | ast.AsyncFunctionDef):
-                    parts.append(_method(inner))
-    return "".join(parts)
-
-
-def _method(node: ast.FunctionDef | ast.AsyncFunctionDef) -> str:
-    marks = {ast.unparse(one) for one in node.decorator_list}
-    told = prose(ast.get_docstring(node) or "")
-    returns = f" -> {ast.unparse(node.returns)}" if node.returns else ""
-    if "property" in marks:
-        return f"\n#### {node.name}\n\n```python\n{node.name}{returns.replace(' ->', ':')}\n```\n\n{told}"
-    prefix = "async " if isinstance(node, ast.AsyncFunctionDef) else ""
-    return f"\n#### {node.name}\n\n```python\n{prefix}def {node.name}({ast.unparse(node.args)}){returns}\n```\n\n{told}"
+def tools_page() -> str:
+    """`tools.md`."""
+    modules = (fields, durations, exchange, rhythm, websub, internet, asgi, websocket, selection)
+    return (
+        "# Tools for plugins\n\nModules of tidings that no plugin must use, and that save most of them some work. What "
+        "plugins are made of: [plugins](plugins.md). What their tests stand on: [test kit](test-kit.md).\n"
+        + "".join(f"\n## {one.__name__}\n\n{prose(one.__doc__ or '')}{members_of(one)}" for one in modules)
+    )

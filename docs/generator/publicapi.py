@@ -30,7 +30,8 @@ everywhere. Most of it can be imported from `tidings` itself.
 - What goes away is deprecated first, for at least one minor version and one version of the plugin API. Using it \
 warns, with the name to use instead and the version that removes it.
 - Each name says since which version it is there, and where an example of it stands; the tests run the examples. What \
-it raises, and in which units, stand with it in [Plugins](plugins.md) and [Errors](errors.md).
+it takes and raises, and in which units, stands with it in [Plugins](plugins.md), [Tools](tools.md), [Test \
+kit](test-kit.md), [Conformance](conformance.md), [Errors](errors.md) and [Configuration](config.md).
 - Until 1.0 the API may change between minor versions; the [changelog](../../CHANGELOG.md) names each change.
 
 ## Deprecated

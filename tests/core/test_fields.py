@@ -7,7 +7,7 @@ from typing import Any, TypedDict
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from tidings import fields
@@ -45,11 +45,13 @@ def test_whatever_stands_there_an_answer_of_the_right_kind_comes_back(value: Any
 
 
 @given(st.text(), st.integers(1, 60))
+@example("\x1b\r\x1b", 1)
+@example("a \x1b b", 60)
 def test_a_line_is_one_short_line_that_can_be_shown(value: str, length: int) -> None:
     line = fields.one_line(value, length)
     assert len(line) <= length
     assert len(line.splitlines()) <= 1
-    assert line == line.strip()
+    assert line == line.strip() and "  " not in line
     line.encode()
     assert not any(ord(sign) < 32 or 127 <= ord(sign) < 160 for sign in line)
     assert fields.line({"key": value}, "key", length) == line

@@ -82,3 +82,20 @@ def test_a_deprecated_name_warns_and_says_what_to_use() -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert replacement("Polls", planted) is None
+
+
+def test_every_public_name_stands_in_the_reference_with_what_it_takes_and_does() -> None:
+    pages = [path for path in (md.ROOT / "docs/reference").glob("*.md") if path.stem != "public-api"]
+    headings = {
+        found
+        for page in pages
+        for found in re.findall(r"^#{2,4} (\w+)", page.read_text("utf-8"), re.MULTILINE)
+    }
+    names = {name.removeprefix("tidings.").removeprefix("testing.") for name in publicapi.surface()}
+    names = {
+        name.rpartition(".")[2]
+        for name in names
+        if "." not in name or (name.partition(".")[0] in MODULES - {"config"} and name.count(".") == 1)
+    }
+    missing = sorted(names - headings)
+    assert missing == []

@@ -91,7 +91,17 @@ def _told(said: Said, asking: Asking) -> Answer:
 
 
 class Faults:
-    """Switches: what can be the matter with a platform. Give one to `RecordedHttp.fault`; None is none."""
+    """Switches: what can be the matter with a platform. Give one to `RecordedHttp.fault`.
+
+    Attributes:
+        OFF: Nothing is.
+        UNREACHABLE: No connection comes about, so nothing was sent.
+        SILENT: No answer comes in time.
+        BROKEN: 502, with a page in HTML.
+        LIMITED: 429, with `Retry-After: 120`.
+        SIGNED_OUT: 401.
+        GARBLED: 200, with bytes that are no JSON.
+    """
 
     OFF = None
     UNREACHABLE = NotSent("No connection came about.")
