@@ -57,7 +57,7 @@ class Connection(Protocol):
         """
 
     def abort(self) -> None:
-        """Cut the connection off, whatever still waits to be written."""
+        """Cut the connection off, whatever has not been sent yet."""
 
 
 class Socket:

@@ -41,6 +41,7 @@ def test_kit_page() -> str:
         "# Test kit\n\n`tidings.testing` is part of the package. How to use it: [test a plugin](../how-to/"
         "test-a-plugin.md). The suites of standard tests have a page of their own: [conformance](conformance.md).\n\n"
         + prose((testing.__doc__ or "").partition("\n")[2])
+        + "\n## Names\n"
         + "".join(members_of(sys.modules[one.__module__], {one.__name__}) for one in tools)
     )
 

@@ -53,7 +53,7 @@ def plugins_page() -> str:
         + f"\n{kinds}\nA plugin's life until the server listens:\n\n"
         + f"```text\n{chain}\n  → listening\n```\n"
         + members_of(hooks)
-        + "\n## Options\n\nTheir types: [durations, sizes and rates](tools.md#tidings-durations).\n"
+        + "\n## Options\n\nTheir types: [durations, sizes and rates](tools.md).\n"
         + members_of(config, {"Section"})
         + members_of(secret, {"Secret"})
         + f"\n## Context\n\n{(context.__doc__ or '').strip()}\n"
